@@ -17,8 +17,8 @@ enum class ParameterKind : uint8_t {
 };
 
 /// value is the f32 master copy (f64 in gradient checks) that the optimizer moves; compute is what
-/// forward multiplies with: the same tensor when the activations are f32, else its rounding to bf16,
-/// made anew after every optimizer step (Gpt::refresh_compute_weights). grad accumulates over
+/// forward multiplies with: the same tensor when the activations are f32, else its rounding to
+/// bf16, made anew after every optimizer step (Gpt::refresh_compute_weights). grad accumulates over
 /// micro-batches.
 struct Parameter {
   std::string name;  ///< upstream's state-dict key: "transformer.h.0.attn.c_q.weight"

@@ -10,12 +10,11 @@
 namespace nanochat {
 namespace {
 
-constexpr int64_t kGranule = 256;  // four cache lines: no two blocks share one, adjacent-line prefetch
+constexpr int64_t kGranule =
+    256;  // four cache lines: no two blocks share one, adjacent-line prefetch
 constexpr int64_t kCommitStep = 16 << 20;
 
-int64_t round_up(int64_t x, int64_t to) {
-  return (x + to - 1) / to * to;
-}
+int64_t round_up(int64_t x, int64_t to) { return (x + to - 1) / to * to; }
 
 int64_t physical_bytes() {
   return static_cast<int64_t>(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGESIZE);

@@ -12,8 +12,8 @@ namespace nanochat {
 
 /// An arena over one reserved range of addresses. allocate() takes the lowest gap that fits and, if
 /// there is none, moves the high-water mark; a block returns when its last tensor dies, and joins
-/// its neighbours. First fit depends on the order of calls alone, and a step makes the same calls as
-/// the step before, so every step lays its blocks out alike and the mark stands still after the
+/// its neighbours. First fit depends on the order of calls alone, and a step makes the same calls
+/// as the step before, so every step lays its blocks out alike and the mark stands still after the
 /// first.
 ///
 /// Backward frees an activation as soon as it has used it, which a plain bump-and-reset arena could

@@ -15,7 +15,8 @@ namespace nanochat {
 /// kF64 exists for the reference backend alone: its finite-difference checks need the digits.
 enum class DType : uint8_t { kF64, kF32, kBf16, kF16, kI64, kI32, kU8 };
 
-/// bfloat16: the upper half of an IEEE float. from_float rounds to nearest even and keeps NaN a NaN.
+/// bfloat16: the upper half of an IEEE float. from_float rounds to nearest even and keeps NaN a
+/// NaN.
 struct Bf16 {
   uint16_t bits = 0;
 
@@ -57,9 +58,7 @@ struct F16 {
   return 0;
 }
 
-[[nodiscard]] constexpr bool is_float(DType dtype) noexcept {
-  return dtype <= DType::kF16;
-}
+[[nodiscard]] constexpr bool is_float(DType dtype) noexcept { return dtype <= DType::kF16; }
 
 /// "f32", "bf16", ... as users type them in --dtype.
 [[nodiscard]] std::string_view name_of(DType dtype) noexcept;

@@ -2,8 +2,8 @@
 ///
 /// A typed Error says what, where and what to do, in one line. `cli/main.cpp` turns its exit_code()
 /// into the process's exit status; no other room exits. NC_CHECK is for what only a bug of ours can
-/// break: always on, it prints the place and aborts. NC_DCHECK is the same for inner loops, in debug
-/// builds only.
+/// break: always on, it prints the place and aborts. NC_DCHECK is the same for inner loops, in
+/// debug builds only.
 #pragma once
 
 #include <stdexcept>
@@ -63,9 +63,9 @@ NC_DEFINE_ERROR(NumericError, ExitCode::kNumeric);
 
 }  // namespace nanochat
 
-#define NC_CHECK(condition, ...)                                                              \
-  do {                                                                                        \
-    if (!(condition)) [[unlikely]]                                                            \
+#define NC_CHECK(condition, ...)                                                               \
+  do {                                                                                         \
+    if (!(condition)) [[unlikely]]                                                             \
       ::nanochat::check_failed(__FILE__, __LINE__, #condition, ::fmt::format("" __VA_ARGS__)); \
   } while (false)
 

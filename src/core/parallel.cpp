@@ -31,25 +31,15 @@ void on_each_thread(int n, F&& f) {
 }
 }  // namespace
 
-int num_threads() noexcept {
-  return thread_count;
-}
-void set_num_threads(int n) noexcept {
-  thread_count = std::max(n, 1);
-}
+int num_threads() noexcept { return thread_count; }
+void set_num_threads(int n) noexcept { thread_count = std::max(n, 1); }
 #else
 namespace {
-bool inside_parallel() noexcept {
-  return omp_in_parallel() != 0;
-}
+bool inside_parallel() noexcept { return omp_in_parallel() != 0; }
 }  // namespace
 
-int num_threads() noexcept {
-  return omp_get_max_threads();
-}
-void set_num_threads(int n) noexcept {
-  omp_set_num_threads(std::max(n, 1));
-}
+int num_threads() noexcept { return omp_get_max_threads(); }
+void set_num_threads(int n) noexcept { omp_set_num_threads(std::max(n, 1)); }
 #endif
 
 namespace internal {

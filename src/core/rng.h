@@ -1,6 +1,7 @@
 /// Counter-based random numbers: Philox4x32-10 (Salmon et al. 2011, "Parallel random numbers: as
 /// easy as 1, 2, 3"). A number is a function of where it is used, not of what was drawn before, so
-/// there is no hidden state to save, order and thread count do not matter, and a GPU draws the same.
+/// there is no hidden state to save, order and thread count do not matter, and a GPU draws the
+/// same.
 #pragma once
 
 #include <array>
@@ -24,6 +25,8 @@ class RandomStream {
   RandomStream(uint64_t seed, RandomPurpose purpose, uint32_t step = 0, uint32_t item = 0) noexcept
       : seed_(seed), purpose_(purpose), step_(step), item_(item) {}
 
+  /// Words 4 i .. 4 i + 3 of bits(), one call of Philox. i < 2^48.
+  [[nodiscard]] std::array<uint32_t, 4> block(int64_t i) const noexcept;
   /// 32 random bits. index < 2^50.
   [[nodiscard]] uint32_t bits(int64_t index) const noexcept;
   /// Uniform in [0, 1), 24 bits.

@@ -10,8 +10,8 @@
 namespace nanochat {
 namespace {
 
-constexpr int64_t kAlignment = 64;           // one cache line, one 512-bit vector
-constexpr int64_t kHugePage = 2 << 20;       // x86-64 and aarch64 (4 KiB granule)
+constexpr int64_t kAlignment = 64;            // one cache line, one 512-bit vector
+constexpr int64_t kHugePage = 2 << 20;        // x86-64 and aarch64 (4 KiB granule)
 constexpr int64_t kHugeFrom = 2 * kHugePage;  // below this the rounding would waste too much
 
 class HostStorage final : public Storage {

@@ -19,7 +19,9 @@ class Tensor {
   Tensor() = default;
   /// Uninitialised.
   Tensor(Shape shape, DType dtype, Allocator& allocator = host_allocator())
-      : storage_(allocator.allocate(shape.numel() * size_of(dtype))), shape_(shape), dtype_(dtype) {}
+      : storage_(allocator.allocate(shape.numel() * size_of(dtype))),
+        shape_(shape),
+        dtype_(dtype) {}
   /// Looks at `storage` from `offset_bytes` on.
   Tensor(StoragePtr storage, int64_t offset_bytes, Shape shape, DType dtype)
       : storage_(std::move(storage)), offset_bytes_(offset_bytes), shape_(shape), dtype_(dtype) {

@@ -16,8 +16,8 @@
 ///  - One backend, one thread count, the same input: the same bits.
 ///
 /// Shape letters: N rows (tokens), C = n_embd, H query heads, Hkv key/value heads, D head_dim, V
-/// vocabulary. "act" = the activation dtype: f32, bf16 or (reference) f64. "stat" = stats_dtype(act):
-/// f64 beside f64, else f32.
+/// vocabulary. "act" = the activation dtype: f32, bf16 or (reference) f64. "stat" =
+/// stats_dtype(act): f64 beside f64, else f32.
 #pragma once
 
 #include <cstdint>
@@ -129,8 +129,8 @@ class Backend {
   virtual void rope_qk_norm(Tensor& qkv, const TokenRuns& runs, const AttentionShape& shape,
                             const Tensor& cos, const Tensor& sin, float gain, float eps,
                             Tensor& rstd) = 0;
-  /// In place on dqkv, from gradients of the outputs to gradients of the inputs. qkv as rope_qk_norm
-  /// left it.
+  /// In place on dqkv, from gradients of the outputs to gradients of the inputs. qkv as
+  /// rope_qk_norm left it.
   virtual void rope_qk_norm_backward(Tensor& dqkv, const Tensor& qkv, const TokenRuns& runs,
                                      const AttentionShape& shape, const Tensor& cos,
                                      const Tensor& sin, float gain, const Tensor& rstd) = 0;

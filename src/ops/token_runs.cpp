@@ -5,9 +5,7 @@
 
 namespace nanochat {
 
-TokenRuns::TokenRuns(std::span<const Run> runs, int64_t n_tokens) {
-  assign(runs, n_tokens);
-}
+TokenRuns::TokenRuns(std::span<const Run> runs, int64_t n_tokens) { assign(runs, n_tokens); }
 
 TokenRuns TokenRuns::uniform(int64_t B, int64_t T) {
   std::vector<Run> runs(static_cast<size_t>(B));

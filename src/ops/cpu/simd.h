@@ -42,25 +42,13 @@ typedef uint16_t U16 __attribute__((vector_size(kLanes * 2)));
 // The same at any address.
 typedef float F32u __attribute__((vector_size(kLanes * 4), aligned(4)));
 
-NC_INLINE F32 set1(float x) {
-  return F32{} + x;
-}
-NC_INLINE F32 zero() {
-  return F32{};
-}
-NC_INLINE F32 as_f32(U32 u) {
-  return reinterpret_cast<F32>(u);
-}
-NC_INLINE U32 as_u32(F32 f) {
-  return reinterpret_cast<U32>(f);
-}
+NC_INLINE F32 set1(float x) { return F32{} + x; }
+NC_INLINE F32 zero() { return F32{}; }
+NC_INLINE F32 as_f32(U32 u) { return reinterpret_cast<F32>(u); }
+NC_INLINE U32 as_u32(F32 f) { return reinterpret_cast<U32>(f); }
 
-NC_INLINE F32 load(const float* p) {
-  return *reinterpret_cast<const F32u*>(p);
-}
-NC_INLINE void store(float* p, F32 x) {
-  *reinterpret_cast<F32u*>(p) = x;
-}
+NC_INLINE F32 load(const float* p) { return *reinterpret_cast<const F32u*>(p); }
+NC_INLINE void store(float* p, F32 x) { *reinterpret_cast<F32u*>(p) = x; }
 NC_INLINE F32 load(const bf16* p) {
 #if defined(NC_ISA_AVX512)
   const __m256i h = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
@@ -186,7 +174,8 @@ NC_INLINE F32 exp(F32 x) {
 #if defined(NC_ISA_AVX512)
   const F32 n = _mm512_roundscale_ps(clamped * 1.44269504F, 0);
 #elif defined(NC_ISA_AVX2)
-  const F32 n = _mm256_round_ps(clamped * 1.44269504F, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+  const F32 n =
+      _mm256_round_ps(clamped * 1.44269504F, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
 #else
   const F32 magic = set1(12582912.0F);  // 1.5 * 2^23: adding it drops the fraction, to nearest
   const F32 n = (clamped * 1.44269504F + magic) - magic;
@@ -202,8 +191,9 @@ NC_INLINE F32 exp(F32 x) {
   p = fma(p, r, set1(1.0F));
 #if defined(NC_ISA_AVX512)
   const F32 y = _mm512_scalef_ps(p, n);
-  return _mm512_mask_mov_ps(_mm512_maskz_mov_ps(_mm512_cmp_ps_mask(x, set1(-87.3F), _CMP_NLT_UQ), y),
-                            _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q), x);
+  return _mm512_mask_mov_ps(
+      _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(x, set1(-87.3F), _CMP_NLT_UQ), y),
+      _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q), x);
 #else
   const I32 exponent = (__builtin_convertvector(n, I32) + 127) << 23;
   const F32 y = select(x < -87.3F, zero(), p * reinterpret_cast<F32>(exponent));
@@ -212,9 +202,7 @@ NC_INLINE F32 exp(F32 x) {
 }
 
 /// tanh x = 1 - 2 / (e^2x + 1), absolute error below 3e-7; +-1 at infinity, NaN for NaN.
-NC_INLINE F32 tanh(F32 x) {
-  return 1.0F - 2.0F / (exp(x + x) + 1.0F);
-}
+NC_INLINE F32 tanh(F32 x) { return 1.0F - 2.0F / (exp(x + x) + 1.0F); }
 
 /// Calls body(i, Full{}) for every whole vector of [0, n) and body(i, Partial{rest}) for what is
 /// left; load_at and store_at below take that second argument.
