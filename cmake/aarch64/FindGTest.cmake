@@ -1,0 +1,13 @@
+# Debian's package googletest holds the sources.
+if(NOT EXISTS /usr/src/googletest/CMakeLists.txt)
+  message(FATAL_ERROR "/usr/src/googletest is missing: install the package googletest")
+endif()
+set(INSTALL_GTEST OFF)
+add_subdirectory(/usr/src/googletest ${CMAKE_BINARY_DIR}/googletest EXCLUDE_FROM_ALL)
+foreach(name gtest gtest_main gmock gmock_main)
+  if(NOT TARGET GTest::${name})
+    add_library(GTest::${name} ALIAS ${name})
+  endif()
+endforeach()
+set(GTest_FOUND TRUE)
+set(GTEST_FOUND TRUE)

@@ -1,0 +1,15 @@
+# nanochat_host_headers(target dir): makes /usr/include/<dir>, and nothing else of /usr/include,
+# visible to the cross compiler: the build machine's libc headers beside it would not fit.
+function(nanochat_host_headers target dir)
+  set(headers /usr/include/${dir})
+  if(NOT EXISTS ${headers})
+    message(FATAL_ERROR "${headers} is missing: ./run setup installs it")
+  endif()
+  set(links ${CMAKE_BINARY_DIR}/host-headers)
+  file(MAKE_DIRECTORY ${links})
+  file(CREATE_LINK ${headers} ${links}/${dir} SYMBOLIC)
+  if(NOT TARGET ${target})
+    add_library(${target} INTERFACE IMPORTED GLOBAL)
+    target_include_directories(${target} SYSTEM INTERFACE ${links})
+  endif()
+endfunction()
