@@ -23,9 +23,9 @@ enum class ParameterKind : uint8_t {
 struct Parameter {
   std::string name;  ///< upstream's state-dict key: "transformer.h.0.attn.c_q.weight"
   ParameterKind kind = ParameterKind::kMatrix;
-  Tensor value;    ///< [out, in] f32
-  Tensor grad;     ///< like value; undefined in a model made for inference
-  Tensor compute;  ///< like value, act
+  Tensor value{};    ///< [out, in] f32
+  Tensor grad{};     ///< like value; undefined in a model made for inference
+  Tensor compute{};  ///< like value, act
 };
 
 }  // namespace nanochat

@@ -1,0 +1,212 @@
+// labels: parity
+// Upstream's numbers: logits, losses, gradients and greedy decoding of every classic model in the
+// fixtures folder. Cases are found by pattern; their shapes and names are read from the files.
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include "model/gpt.h"
+#include "model/weights.h"
+#include "support/backends.h"
+#include "support/compare.h"
+#include "support/fixtures.h"
+
+namespace nanochat {
+namespace {
+
+namespace fs = std::filesystem;
+using test::expect_close;
+
+// fixtures/README.md: "fail above".
+constexpr test::Tolerance kLogits{.rel_of_max = 1e-4};
+constexpr test::Tolerance kGradients{.rel_of_max = 1e-3};
+
+struct Case {
+  nlohmann::json json;
+  SafetensorsFile file;
+  GptConfig config;
+  explicit Case(const fs::path& path)
+      : json(test::load_json(path)), file(fs::path(path).replace_extension(".safetensors")) {
+    // The fixture's config holds upstream's fields; what upstream leaves in code stands beside it.
+    nlohmann::json fields = json.at("config");
+    fields["softcap"] = json.at("softcap");
+    fields["rms_norm_eps"] = json.at("rms_norm_eps");
+    fields["rope_base"] = json.at("rotary").at("base");
+    fields["pad_vocab_to"] = 1;
+    config = GptConfig::parse_json(fields.dump(), path.string());
+  }
+};
+
+Tensor to_i32(const Tensor& t) {
+  Tensor y({t.numel()}, DType::kI32);
+  for (int64_t i = 0; i < t.numel(); ++i) {
+    y.data<int32_t>()[i] = static_cast<int32_t>(t.data<int64_t>()[i]);
+  }
+  return y;
+}
+
+class GptParityTest : public ::testing::TestWithParam<std::string> {
+ protected:
+  Backend& backend_ = test::backend_named(GetParam());
+};
+INSTANTIATE_TEST_SUITE_P(, GptParityTest, test::BothBackends(), test::backend_name);
+
+Batch batch_of(const Case& c) {
+  const Tensor idx = c.file.tensor("idx"), targets = c.file.tensor("targets");
+  Batch batch{to_i32(idx), to_i32(targets), Tensor({idx.numel()}, DType::kF32),
+              TokenRuns::uniform(idx.dim(0), idx.dim(1))};
+  set_mean_weights(batch);
+  return batch;
+}
+
+TEST_P(GptParityTest, LogitsLossesAndGradientsAreUpstreams) {
+  constexpr const char* kPattern = "classic/gpt*.json";
+  const auto paths = test::find_fixtures(kPattern);
+  if (paths.empty()) GTEST_SKIP() << test::missing_fixture(kPattern);
+  for (const fs::path& path : paths) {
+    SCOPED_TRACE(path.filename().string());
+    const Case c(path);
+    Gpt model(c.config, backend_);
+    load_weights(model, c.file, "w.");
+    const Batch batch = batch_of(c);
+
+    EXPECT_EQ(model.config().num_params(), c.json.at("num_params").get<int64_t>());
+    EXPECT_EQ(model.config().flops_per_token(), c.json.at("estimate_flops").get<int64_t>());
+
+    Tape tape(backend_, host_allocator());
+    const Tensor logits = model.logits(tape, model.forward(tape, batch.ids, batch.runs).value);
+    expect_close(logits, c.file.tensor("logits").view(logits.shape()), kLogits);
+
+    const RecordingScope on(tape, true);
+    const LossResult loss = model.loss(tape, batch);
+    const double expected_loss = c.json.at("loss_mean").get<double>();
+    EXPECT_NEAR(loss.total.data<double>()[0], expected_loss, 1e-4 * expected_loss);
+    expect_close(loss.per_token, c.file.tensor("loss_none").view(loss.per_token.shape()), kLogits);
+    tape.backward();
+
+    double norm_squared = 0;
+    for (const Parameter& p : model.parameters()) {
+      SCOPED_TRACE(p.name);
+      expect_close(p.grad, c.file.tensor("g." + p.name), kGradients);
+      for (const double g : test::to_doubles(p.grad)) norm_squared += g * g;
+    }
+    const double expected_norm = c.json.at("grad_norm").get<double>();
+    EXPECT_NEAR(std::sqrt(norm_squared), expected_norm, 1e-4 * expected_norm);
+  }
+}
+
+// Bits per byte is the loss in bits over the bytes that the targets stand for.
+TEST_P(GptParityTest, BitsPerByteIsUpstreams) {
+  constexpr const char* kPattern = "classic/gpt*.json";
+  const auto paths = test::find_fixtures(kPattern);
+  if (paths.empty()) GTEST_SKIP() << test::missing_fixture(kPattern);
+  for (const fs::path& path : paths) {
+    SCOPED_TRACE(path.filename().string());
+    const Case c(path);
+    Gpt model(c.config, backend_, {.trainable = false});
+    load_weights(model, c.file, "w.");
+    const Batch batch = batch_of(c);
+    Tape tape(backend_, host_allocator());
+    const LossResult loss = model.loss(tape, batch);
+    const Tensor token_bytes = c.file.tensor("token_bytes");
+    double nats = 0, bytes = 0;
+    for (int64_t n = 0; n < batch.targets.numel(); ++n) {
+      const int32_t target = batch.targets.data<int32_t>()[n];
+      const int32_t size = target < 0 ? 0 : token_bytes.data<int32_t>()[target];
+      if (size == 0) continue;
+      nats += static_cast<double>(loss.per_token.data<float>()[n]);
+      bytes += size;
+    }
+    const double expected = c.json.at("bpb").at("value").get<double>();
+    EXPECT_NEAR(nats / std::log(2.0) / bytes, expected, 1e-4 * expected);
+  }
+}
+
+/// Feeds tokens [begin, end) of `ids` at their positions and returns their logits.
+Tensor feed(Gpt& model, Tape& tape, std::vector<KvCache>& caches, const std::vector<int32_t>& ids,
+            int64_t begin, int64_t end) {
+  const int64_t n = end - begin;
+  const std::span<const int32_t> part(ids.data() + begin, static_cast<size_t>(n));
+  const TokenRuns runs(std::array{Run{.row_begin = 0,
+                                      .length = static_cast<int32_t>(n),
+                                      .position = static_cast<int32_t>(begin),
+                                      .slot = 0}},
+                       n);
+  return model.logits(tape, model.forward(tape, tensor_of(part, {n}), runs, caches).value);
+}
+
+int32_t argmax(const Tensor& logits, int64_t row) {
+  const float* p = logits.data<float>() + row * logits.dim(1);
+  return static_cast<int32_t>(std::max_element(p, p + logits.dim(1)) - p);
+}
+
+TEST_P(GptParityTest, GreedyDecodingIsUpstreamsWithAndWithoutCache) {
+  constexpr const char* kPattern = "classic/decode*.json";
+  const auto paths = test::find_fixtures(kPattern);
+  if (paths.empty()) GTEST_SKIP() << test::missing_fixture(kPattern);
+  for (const fs::path& path : paths) {
+    const nlohmann::json decode = test::load_json(path);
+    const SafetensorsFile expected(fs::path(path).replace_extension(".safetensors"));
+    const Case c(path.parent_path() / decode.at("config").get<std::string>());
+    Gpt model(c.config, backend_, {.trainable = false});
+    load_weights(model, c.file, "w.");
+    Tape tape(backend_, host_allocator());
+    for (size_t i = 0; i < decode.at("cases").size(); ++i) {
+      SCOPED_TRACE(fmt::format("{} case {}", path.filename().string(), i));
+      const nlohmann::json& item = decode["cases"][i];
+      std::vector<int32_t> ids = item.at("prompt");
+      const auto prompt_len = static_cast<int64_t>(ids.size());
+      const std::vector<int32_t> generated = item.at("generated");
+      const int64_t first = item.at("first_step_logits_index").get<int64_t>();
+      const Tensor step_logits = expected.tensor(fmt::format("case{}.step_logits", i));
+      const Tensor engine_logits = expected.tensor(fmt::format("case{}.engine_step_logits", i));
+
+      std::vector<KvCache> caches =
+          model.make_caches(1, prompt_len + static_cast<int64_t>(generated.size()));
+      Tensor cached = feed(model, tape, caches, ids, 0, prompt_len);
+      for (size_t step = 0; step < generated.size(); ++step) {
+        const auto total = static_cast<int64_t>(ids.size());
+        const TokenRuns runs = TokenRuns::uniform(1, total);
+        const Tensor hidden =
+            model.forward(tape, tensor_of(std::span<const int32_t>(ids), {total}), runs).value;
+        const Tensor naive = model.logits(tape, hidden.rows(total - 1, total));
+        const Tensor last = cached.rows(cached.dim(0) - 1, cached.dim(0));
+        const int64_t row = static_cast<int64_t>(step) - first;
+        if (row >= 0 && row < step_logits.dim(0)) {
+          expect_close(naive, step_logits.rows(row, row + 1), kLogits);
+          expect_close(last, engine_logits.rows(row, row + 1), kLogits);
+        }
+        ASSERT_EQ(argmax(naive, 0), generated[step]) << "step " << step;
+        ASSERT_EQ(argmax(last, 0), generated[step]) << "cached, step " << step;
+        ids.push_back(generated[step]);
+        cached = feed(model, tape, caches, ids, total, total + 1);
+      }
+
+      if (item.at("chunked_prefill").is_null()) continue;
+      ids.resize(static_cast<size_t>(prompt_len));
+      const auto cut = item["chunked_prefill"].at("cut").get<int64_t>();
+      caches = model.make_caches(1, prompt_len);
+      static_cast<void>(feed(model, tape, caches, ids, 0, cut));
+      expect_close(feed(model, tape, caches, ids, cut, prompt_len),
+                   expected.tensor(fmt::format("case{}.chunked_second_logits", i)), kLogits);
+    }
+  }
+}
+
+// With f32 tables instead of upstream's bf16-rounded ones the logits would be off by 4e-4 of max.
+TEST(RotaryTableParityTest, FixtureTablesAreRoundedToBf16) {
+  constexpr const char* kPattern = "classic/gpt*.json";
+  const auto paths = test::find_fixtures(kPattern);
+  if (paths.empty()) GTEST_SKIP() << test::missing_fixture(kPattern);
+  for (const fs::path& path : paths) {
+    const Case c(path);
+    const Tensor cos = c.file.tensor("buf.cos");
+    for (const float x : cos.span<float>()) EXPECT_EQ(x, static_cast<float>(Bf16(x)));
+  }
+}
+
+}  // namespace
+}  // namespace nanochat
