@@ -52,9 +52,10 @@ class Shape {
 }  // namespace nanochat
 
 template <>
-struct fmt::formatter<nanochat::Shape> : fmt::formatter<std::string_view> {
+struct fmt::formatter<nanochat::Shape> {
+  constexpr auto parse(fmt::format_parse_context& context) { return context.begin(); }
   template <typename Context>
   auto format(const nanochat::Shape& shape, Context& context) const {
-    return fmt::formatter<std::string_view>::format(shape.to_string(), context);
+    return fmt::format_to(context.out(), "{}", shape.to_string());
   }
 };
