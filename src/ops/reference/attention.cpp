@@ -38,6 +38,11 @@ int64_t first_key(int64_t t, const AttentionShape& shape) {
   return shape.window < 0 ? 0 : std::max<int64_t>(0, t - shape.window);
 }
 
+/// Multiplications, to the nearest power of ten: see grain_for.
+int64_t work_per_head(const TokenRuns& runs, const AttentionShape& shape) {
+  return runs.n_tokens() * runs.max_length() * shape.head_dim;
+}
+
 template <typename A, typename B>
 double inner_product(const A* a, const B* b, int64_t D) {
   double sum = 0;
@@ -79,27 +84,28 @@ void ReferenceBackend::attention(const Tensor& qkv, const TokenRuns& runs,
   const int64_t group = shape.n_head / shape.n_kv_head;  // query heads that share a key head
   dispatch_float(qkv.dtype(), [&](auto tag) {
     using T = typename decltype(tag)::type;
-    parallel_for(shape.n_head, 1, [&](int64_t head_begin, int64_t head_end) {
-      std::vector<double> p;
-      for (int64_t head = head_begin; head < head_end; ++head) {
-        for (const Run& run : runs.runs()) {
-          const T* rows = qkv.data<T>() + run.row_begin * stride;  // (length, qkv_dim)
-          for (int64_t t = 0; t < run.length; ++t) {
-            const int64_t first = first_key(t, shape);
-            const T* key_row = rows + first * stride;
-            T* out_row = out.data<T>() + (run.row_begin + t) * shape.q_dim();
-            const double log_sum =
-                attend(rows + t * stride + columns.q(head), key_row + columns.k(head / group),
-                       key_row + columns.v(head / group), stride, t + 1 - first, shape,
-                       out_row + columns.q(head), p);
-            if (lse) {
-              lse.data<Stat<T>>()[(run.row_begin + t) * shape.n_head + head] =
-                  static_cast<Stat<T>>(log_sum);
-            }
-          }
-        }
-      }
-    });
+    parallel_for(shape.n_head, grain_for(work_per_head(runs, shape)),
+                 [&](int64_t head_begin, int64_t head_end) {
+                   std::vector<double> p;
+                   for (int64_t head = head_begin; head < head_end; ++head) {
+                     for (const Run& run : runs.runs()) {
+                       const T* rows = qkv.data<T>() + run.row_begin * stride;  // (length, qkv_dim)
+                       for (int64_t t = 0; t < run.length; ++t) {
+                         const int64_t first = first_key(t, shape);
+                         const T* key_row = rows + first * stride;
+                         T* out_row = out.data<T>() + (run.row_begin + t) * shape.q_dim();
+                         const double log_sum = attend(
+                             rows + t * stride + columns.q(head), key_row + columns.k(head / group),
+                             key_row + columns.v(head / group), stride, t + 1 - first, shape,
+                             out_row + columns.q(head), p);
+                         if (lse) {
+                           lse.data<Stat<T>>()[(run.row_begin + t) * shape.n_head + head] =
+                               static_cast<Stat<T>>(log_sum);
+                         }
+                       }
+                     }
+                   }
+                 });
   });
 }
 
@@ -113,50 +119,53 @@ void ReferenceBackend::attention_backward(const Tensor& dout, const Tensor& qkv,
   const double scale = double{shape.scale};
   dispatch_float(qkv.dtype(), [&](auto tag) {
     using T = typename decltype(tag)::type;
-    parallel_for(shape.n_kv_head, 1, [&](int64_t kv_begin, int64_t kv_end) {
-      std::vector<double> dq(static_cast<size_t>(D));
-      std::vector<double> dk, dv;  // (length, D): sums over queries and over the group's heads
-      for (int64_t kv_head = kv_begin; kv_head < kv_end; ++kv_head) {
-        for (const Run& run : runs.runs()) {
-          const T* rows = qkv.data<T>() + run.row_begin * stride;  // (length, qkv_dim)
-          T* drows = dqkv.data<T>() + run.row_begin * stride;      // (length, qkv_dim)
-          dk.assign(static_cast<size_t>(run.length * D), 0);
-          dv.assign(static_cast<size_t>(run.length * D), 0);
+    parallel_for(
+        shape.n_kv_head, grain_for(group * work_per_head(runs, shape)),
+        [&](int64_t kv_begin, int64_t kv_end) {
+          std::vector<double> dq(static_cast<size_t>(D));
+          std::vector<double> dk, dv;  // (length, D): sums over queries and over the group's heads
+          for (int64_t kv_head = kv_begin; kv_head < kv_end; ++kv_head) {
+            for (const Run& run : runs.runs()) {
+              const T* rows = qkv.data<T>() + run.row_begin * stride;  // (length, qkv_dim)
+              T* drows = dqkv.data<T>() + run.row_begin * stride;      // (length, qkv_dim)
+              dk.assign(static_cast<size_t>(run.length * D), 0);
+              dv.assign(static_cast<size_t>(run.length * D), 0);
 
-          for (int64_t head = kv_head * group; head < (kv_head + 1) * group; ++head) {
-            for (int64_t t = 0; t < run.length; ++t) {
-              const int64_t row = run.row_begin + t;
-              const T* q = rows + t * stride + columns.q(head);                            // (D)
-              const T* dout_row = dout.data<T>() + row * shape.q_dim() + columns.q(head);  // (D)
-              const T* out_row = out.data<T>() + row * shape.q_dim() + columns.q(head);    // (D)
-              const double log_sum = double{lse.data<Stat<T>>()[row * shape.n_head + head]};
-              const double mean_dp = inner_product(dout_row, out_row, D);
-              std::fill(dq.begin(), dq.end(), 0);
-              for (int64_t j = first_key(t, shape); j <= t; ++j) {
-                const T* k = rows + j * stride + columns.k(kv_head);  // (D)
-                const T* v = rows + j * stride + columns.v(kv_head);  // (D)
-                const double p = std::exp(scale * inner_product(q, k, D) - log_sum);
-                const double dl = p * (inner_product(dout_row, v, D) - mean_dp);
-                for (int64_t d = 0; d < D; ++d) {
-                  dq[d] += scale * dl * widen(k[d]);
-                  dk[j * D + d] += scale * dl * widen(q[d]);
-                  dv[j * D + d] += p * widen(dout_row[d]);
+              for (int64_t head = kv_head * group; head < (kv_head + 1) * group; ++head) {
+                for (int64_t t = 0; t < run.length; ++t) {
+                  const int64_t row = run.row_begin + t;
+                  const T* q = rows + t * stride + columns.q(head);  // (D)
+                  const T* dout_row =
+                      dout.data<T>() + row * shape.q_dim() + columns.q(head);                // (D)
+                  const T* out_row = out.data<T>() + row * shape.q_dim() + columns.q(head);  // (D)
+                  const double log_sum = double{lse.data<Stat<T>>()[row * shape.n_head + head]};
+                  const double mean_dp = inner_product(dout_row, out_row, D);
+                  std::fill(dq.begin(), dq.end(), 0);
+                  for (int64_t j = first_key(t, shape); j <= t; ++j) {
+                    const T* k = rows + j * stride + columns.k(kv_head);  // (D)
+                    const T* v = rows + j * stride + columns.v(kv_head);  // (D)
+                    const double p = std::exp(scale * inner_product(q, k, D) - log_sum);
+                    const double dl = p * (inner_product(dout_row, v, D) - mean_dp);
+                    for (int64_t d = 0; d < D; ++d) {
+                      dq[d] += scale * dl * widen(k[d]);
+                      dk[j * D + d] += scale * dl * widen(q[d]);
+                      dv[j * D + d] += p * widen(dout_row[d]);
+                    }
+                  }
+                  T* dq_out = drows + t * stride + columns.q(head);  // (D)
+                  for (int64_t d = 0; d < D; ++d) dq_out[d] = round_to<T>(dq[d]);
                 }
               }
-              T* dq_out = drows + t * stride + columns.q(head);  // (D)
-              for (int64_t d = 0; d < D; ++d) dq_out[d] = round_to<T>(dq[d]);
-            }
-          }
 
-          for (int64_t t = 0; t < run.length; ++t) {
-            for (int64_t d = 0; d < D; ++d) {
-              drows[t * stride + columns.k(kv_head) + d] = round_to<T>(dk[t * D + d]);
-              drows[t * stride + columns.v(kv_head) + d] = round_to<T>(dv[t * D + d]);
+              for (int64_t t = 0; t < run.length; ++t) {
+                for (int64_t d = 0; d < D; ++d) {
+                  drows[t * stride + columns.k(kv_head) + d] = round_to<T>(dk[t * D + d]);
+                  drows[t * stride + columns.v(kv_head) + d] = round_to<T>(dv[t * D + d]);
+                }
+              }
             }
           }
-        }
-      }
-    });
+        });
   });
 }
 

@@ -21,7 +21,7 @@ void ReferenceBackend::softcap_cross_entropy(Tensor& logits, const Tensor& targe
   const int64_t V = logits.dim(1);
   dispatch_float(logits.dtype(), [&](auto tag) {
     using T = typename decltype(tag)::type;
-    parallel_for(logits.dim(0), 1, [&](int64_t row_begin, int64_t row_end) {
+    parallel_for(logits.dim(0), grain_for(10 * V), [&](int64_t row_begin, int64_t row_end) {
       std::vector<double> z(static_cast<size_t>(V));
       for (int64_t n = row_begin; n < row_end; ++n) {
         T* x = logits.data<T>() + n * V;  // (V)

@@ -36,7 +36,7 @@ void multiply(const T* a, bool transpose_a, const T* b, bool transpose_b, C* c, 
               double alpha, double beta, Epilogue epilogue) {
   const std::vector<double> op_a = widened(a, transpose_a, e.M, e.K);
   const std::vector<double> op_b = widened(b, transpose_b, e.K, e.N);
-  parallel_for(e.M, 1, [&](int64_t row_begin, int64_t row_end) {
+  parallel_for(e.M, grain_for(e.N * e.K), [&](int64_t row_begin, int64_t row_end) {
     std::vector<double> sums(static_cast<size_t>(e.N));
     for (int64_t m = row_begin; m < row_end; ++m) {
       std::fill(sums.begin(), sums.end(), 0);

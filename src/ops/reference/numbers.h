@@ -2,6 +2,7 @@
 /// the one rounding at the write.
 #pragma once
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <cstdint>
@@ -44,6 +45,13 @@ template <typename T>
   } else {
     return T(static_cast<float>(x));
   }
+}
+
+/// How many items of so many multiplications each make a thread worth waking: about 20 us of these
+/// loops against the few us that a team of threads costs.
+[[nodiscard]] inline int64_t grain_for(int64_t work_per_item) noexcept {
+  constexpr int64_t kWorthAThread = int64_t{1} << 15;
+  return 1 + kWorthAThread / std::max<int64_t>(work_per_item, 1);
 }
 
 /// f(TypeTag<A>{}, TypeTag<B>{}) for two floating dtypes.
