@@ -322,17 +322,20 @@ class HeaderBuilder final : public nlohmann::json_sax<nlohmann::json> {
 template <typename Bits>
 int64_t first_with_all_ones(const std::byte* data, int64_t n, Bits exponent) noexcept {
   constexpr int64_t kBlock = 4096;  // without an exit inside, the loop over a block vectorises
-  const auto is_special = [data, exponent](int64_t i) {
+  const auto lowest = static_cast<Bits>(exponent & (~exponent + 1));
+  const auto sign = static_cast<Bits>(exponent + lowest);
+  const auto carry = [=](int64_t i) {  // into the sign bit, from all ones only
     Bits bits;
     std::memcpy(&bits, data + i * static_cast<int64_t>(sizeof(Bits)), sizeof(Bits));
-    return (bits & exponent) == exponent;
+    return static_cast<Bits>((bits & exponent) + lowest);
   };
   for (int64_t begin = 0; begin < n; begin += kBlock) {
     const int64_t end = std::min(n, begin + kBlock);
-    bool any = false;
-    for (int64_t i = begin; i < end; ++i) any |= is_special(i);
-    for (int64_t i = begin; any && i < end; ++i) {
-      if (is_special(i)) return i;
+    Bits any = 0;
+    for (int64_t i = begin; i < end; ++i) any = static_cast<Bits>(any | carry(i));
+    if (!(any & sign)) continue;
+    for (int64_t i = begin; i < end; ++i) {
+      if (carry(i) & sign) return i;
     }
   }
   return -1;
