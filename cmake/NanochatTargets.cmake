@@ -21,6 +21,10 @@ elseif(NANOCHAT_SANITIZE STREQUAL "thread")
 elseif(NANOCHAT_SANITIZE)
   message(FATAL_ERROR "NANOCHAT_SANITIZE is address, thread or empty, not ${NANOCHAT_SANITIZE}")
 endif()
+if(NANOCHAT_FUZZ)
+  # libFuzzer follows the branches of the code under test, so every room reports its own.
+  target_compile_options(nanochat_flags INTERFACE -fsanitize=fuzzer-no-link)
+endif()
 
 # nanochat_room(core LINK fmt::fmt): the sources of src/core become the library nanochat_core. A
 # room links the rooms under it and includes only those (tests/architecture checks the includes).
