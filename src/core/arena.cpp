@@ -61,13 +61,14 @@ Arena::~Arena() {
 
 StoragePtr Arena::allocate(int64_t size_bytes) {
   NC_CHECK(size_bytes >= 0);
-  const int64_t size = round_up(std::max<int64_t>(size_bytes, 1), kGranule);
   const auto out_of_memory = [&] {
     return OutOfMemoryError(
         "{} bytes more do not fit beside the {} in use (limit {}): use a smaller "
         "--device-batch-size or --activation-checkpointing",
         size_bytes, in_use_bytes_, limit_bytes_);
   };
+  if (size_bytes > limit_bytes_) throw out_of_memory();  // first: rounding up must not overflow
+  const int64_t size = round_up(std::max<int64_t>(size_bytes, 1), kGranule);
   if (in_use_bytes_ + size > limit_bytes_) throw out_of_memory();
   const auto gap =
       std::find_if(gaps_.begin(), gaps_.end(), [&](const Gap& g) { return g.size >= size; });

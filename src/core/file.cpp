@@ -66,6 +66,20 @@ void sync_folder_of(const fs::path& path) {
   if (::fsync(fd.get()) != 0 && errno != EINVAL) throw_errno("flush", folder, errno);
 }
 
+/// Where a symbolic link leads, even if nothing is there yet. (std::filesystem follows only links
+/// that lead to something.)
+fs::path follow_links(fs::path path) {
+  constexpr int kMaxLinks = 40;  // as Linux: more is a circle
+  std::error_code error;
+  for (int i = 0; fs::is_symlink(path, error); ++i) {
+    if (i == kMaxLinks) throw_errno("write", path, ELOOP);
+    const fs::path target = fs::read_symlink(path, error);
+    if (error) throw_errno("read the link", path, error.value());
+    path = path.parent_path() / target;  // which is the target alone when it is absolute
+  }
+  return path;
+}
+
 }  // namespace
 
 void throw_errno(std::string_view doing, const fs::path& path, int error) {
@@ -82,13 +96,8 @@ void throw_errno(std::string_view doing, const fs::path& path, int error) {
   }
 }
 
-AtomicFile::AtomicFile(const fs::path& path) : path_(path) {
+AtomicFile::AtomicFile(const fs::path& path) : path_(follow_links(path)) {
   static std::atomic<int64_t> counter{0};
-  std::error_code ignored;
-  if (fs::is_symlink(path_, ignored)) {
-    const fs::path target = fs::weakly_canonical(path_, ignored);
-    if (!target.empty()) path_ = target;
-  }
   struct stat old {};
   const bool exists = ::stat(path_.c_str(), &old) == 0;
   if (exists && S_ISDIR(old.st_mode)) throw_errno("write", path_, EISDIR);
