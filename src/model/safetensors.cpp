@@ -49,8 +49,8 @@ std::string_view format_name(DType dtype) {
 std::string printable(std::string_view text) {
   constexpr size_t kMaxLength = 100;
   std::string s(text.substr(0, kMaxLength));
-  std::ranges::replace_if(
-      s, [](char c) { return (c >= 0 && c < ' ') || c == 127; }, '?');
+  const auto is_control = [](char c) { return static_cast<uint8_t>(c) < ' ' || c == 127; };
+  std::ranges::replace_if(s, is_control, '?');
   return text.size() > kMaxLength ? s + "..." : s;
 }
 
