@@ -43,6 +43,7 @@ struct CpuOpCase {
   std::function<void(Backend&, const Tensors& in, Tensors& out)> run;
   std::vector<std::pair<int, int>> aliases = {};  ///< out[first] may be in[second]
   bool any_thread_count = true;                   ///< the same bits whatever num_threads()
+  std::vector<int> thread_counts = {1, 3};        ///< tried besides the machine's own
 };
 
 /// Restores the thread count when a test ends.
@@ -113,7 +114,7 @@ inline void check_op(const CpuOpCase& c, Backend& backend) {
     SCOPED_TRACE(fmt::format("out {} is in {}", alias.first, alias.second));
     internal::expect_same_bits(internal::run_guarded(c, backend, &alias), actual);
   }
-  for (const int threads : {1, 3}) {
+  for (const int threads : c.thread_counts) {
     SCOPED_TRACE(fmt::format("{} threads", threads));
     const ThreadCount count(threads);
     const std::vector<Tensor> other = internal::run_guarded(c, backend, nullptr);

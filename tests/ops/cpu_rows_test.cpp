@@ -1,4 +1,3 @@
-// labels: unit
 // The cpu backend's own kernels against the reference, every instruction set that this CPU has.
 #include <limits>
 

@@ -132,6 +132,9 @@ class OneDnnGemm final : public Gemm {
   /// An engine that meets ever new shapes must not keep them all; a model's own fit many times.
   static constexpr size_t kMaxProducts = 1024;
   static constexpr int64_t kCastGrain = 16384;
+  /// oneDNN's plain relu is max(x, 0), which turns a NaN into 0 and so hides a broken step. The
+  /// leaky one multiplies instead, and 1e-30 x vanishes when it is squared.
+  static constexpr float kNegativeSlope = 1e-30F;
 
   void convert(DType from, const void* x, DType to, void* y, int64_t n) {
     const auto kernel = elementwise_.cast[from == DType::kBf16][to == DType::kBf16];
@@ -216,7 +219,7 @@ class OneDnnGemm final : public Gemm {
     const PostOps post_ops(raw_post_ops);
     if (s.beta != 0) check(dnnl_post_ops_append_sum(post_ops.get(), s.beta), "setting beta");
     if (s.relu_squared) {
-      check(dnnl_post_ops_append_eltwise(post_ops.get(), 1, dnnl_eltwise_relu, 0, 0),
+      check(dnnl_post_ops_append_eltwise(post_ops.get(), 1, dnnl_eltwise_relu, kNegativeSlope, 0),
             "adding relu");
       check(dnnl_post_ops_append_eltwise(post_ops.get(), 1, dnnl_eltwise_square, 0, 0),
             "adding square");
