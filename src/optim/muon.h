@@ -22,7 +22,7 @@ struct MuonConfig {
 ///   m += (1 - mu)(g - m),   u = (1 - mu) g + mu m            (Nesterov)
 ///   p -= lr sqrt(max(1, R / C)) NewtonSchulz(u)
 /// No weight decay. Matrices of one shape go through Newton-Schulz together, in batches whose
-/// scratch is bounded; the batches do not change the result of a matrix.
+/// scratch is bounded; a matrix alone would come out the same, up to rounding.
 class Muon final : public Optimizer {
  public:
   /// All parameters have two extents. Throws UsageError when the backend lacks the dtype.
