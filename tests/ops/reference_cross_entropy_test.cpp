@@ -74,15 +74,17 @@ TEST(ReferenceCrossEntropy, ComparesSoftlyCappedLogits) {
 TEST(ReferenceCrossEntropy, IgnoredRowsCostNothingAndRowsOfNoWeightPushNothing) {
   const double nan = std::numeric_limits<double>::quiet_NaN();
   for (const DType act : kActs) {
-    GuardedTensor logits(converted(
-        tensor_of<double>(std::vector<double>{1, 2, 3, nan, nan, nan, 1, 2, 3}, {3, 3}), act));
-    GuardedTensor loss({3}, stats_dtype(act));
-    ops().softcap_cross_entropy(*logits, ids_of({-1, -1, 1}), weights_of({1, 0, 0}), 15, true,
+    // Ignored; ignored and broken; of no weight; of no weight and broken.
+    const std::vector<double> rows = {1, 2, 3, nan, nan, nan, 1, 2, 3, nan, nan, nan};
+    GuardedTensor logits(converted(tensor_of<double>(rows, {4, 3}), act));
+    GuardedTensor loss({4}, stats_dtype(act));
+    ops().softcap_cross_entropy(*logits, ids_of({-1, -1, 1, 0}), weights_of({1, 0, 0, 0}), 15, true,
                                 *loss);
-    EXPECT_EQ(to_doubles(*logits), std::vector<double>(9, 0));
+    EXPECT_EQ(to_doubles(*logits), std::vector<double>(12, 0));
     EXPECT_EQ(to_doubles(*loss)[0], 0);
     EXPECT_EQ(to_doubles(*loss)[1], 0);
-    EXPECT_NEAR(to_doubles(*loss)[2], 1.40, 0.02);  // uncapped 1.4076; the row still is measured
+    EXPECT_NEAR(to_doubles(*loss)[2], 1.40, 0.02);  // 1.4076 uncapped: it still is measured
+    EXPECT_TRUE(std::isnan(to_doubles(*loss)[3]));
     EXPECT_TRUE(logits.check());
     EXPECT_TRUE(loss.check());
   }
