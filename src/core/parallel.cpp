@@ -66,8 +66,10 @@ void run_parallel(int64_t n, int64_t grain, void* context, RangeFunction f) noex
 #ifdef NC_THREAD_SANITIZER
   on_each_thread(threads, part);
 #else
+// OpenMP may give fewer threads than asked for (OMP_THREAD_LIMIT, OMP_DYNAMIC): the parts stay
+// those of `threads`, so that the result does too.
 #pragma omp parallel num_threads(threads)
-  part(omp_get_thread_num());
+  for (int t = omp_get_thread_num(); t < threads; t += omp_get_num_threads()) part(t);
 #endif
 }
 
