@@ -154,22 +154,30 @@ NC_INLINE F32 sqrt(F32 x) {
 #endif
 }
 
-/// Sums and maxima over the lanes, always in the same tree.
+/// Sums and maxima over the lanes, always in the same tree: the upper half onto the lower one,
+/// until one lane is left. (Through memory it would wait for the store.)
 NC_INLINE float reduce_add(F32 x) {
-  float t[kLanes];
-  store(t, x);
-  for (int width = kLanes / 2; width > 0; width /= 2) {
-    for (int i = 0; i < width; ++i) t[i] += t[i + width];
-  }
-  return t[0];
+#if defined(NC_ISA_AVX512)
+  return _mm512_reduce_add_ps(x);
+#elif defined(NC_ISA_AVX2)
+  const __m128 four = _mm_add_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));
+  const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+  return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
+#else
+  return (x[0] + x[2]) + (x[1] + x[3]);
+#endif
 }
 NC_INLINE float reduce_max(F32 x) {
-  float t[kLanes];
-  store(t, x);
-  for (int width = kLanes / 2; width > 0; width /= 2) {
-    for (int i = 0; i < width; ++i) t[i] = t[i] > t[i + width] ? t[i] : t[i + width];
-  }
-  return t[0];
+#if defined(NC_ISA_AVX512)
+  return _mm512_reduce_max_ps(x);
+#elif defined(NC_ISA_AVX2)
+  const __m128 four = _mm_max_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));
+  const __m128 two = _mm_max_ps(four, _mm_movehl_ps(four, four));
+  return _mm_cvtss_f32(_mm_max_ss(two, _mm_movehdup_ps(two)));
+#else
+  const float a = x[0] > x[2] ? x[0] : x[2], b = x[1] > x[3] ? x[1] : x[3];
+  return a > b ? a : b;
+#endif
 }
 
 /// e^x, relative error below 3e-7; 0 below -87.3 (-inf included), e^88.3 above 88.3, NaN for NaN.
