@@ -93,8 +93,9 @@ NC_INLINE void probabilities_and_gradients(const BackwardScratch<W>& s, int64_t 
   const float* const dp0 = s.dprobs + row * kBackwardKeys;
   const float* const dp1 = dp0 + kBackwardKeys;
   const F32 scales = set1(scale);
-  const F32 lse0 = set1(-s.lse[row]);
-  const F32 lse1 = set1(-s.lse[row + 1]);
+  const F32 log2_scales = set1(scale * kLog2E);
+  const F32 lse0 = set1(-kLog2E * s.lse[row]);
+  const F32 lse1 = set1(-kLog2E * s.lse[row + 1]);
   const F32 delta0 = set1(s.delta[row]);
   const F32 delta1 = set1(s.delta[row + 1]);
   const auto write = [&](int64_t j, F32 p0, F32 p1, F32 ds0, F32 ds1) {
@@ -108,8 +109,8 @@ NC_INLINE void probabilities_and_gradients(const BackwardScratch<W>& s, int64_t 
   };
   for (int64_t j = 0; j < columns.begin; j += kLanes) write(j, zero(), zero(), zero(), zero());
   for (int64_t j = columns.begin; j < columns.end; j += kLanes) {
-    const F32 p0 = exp(fma(load(s0 + j), scales, lse0));
-    const F32 p1 = exp(fma(load(s1 + j), scales, lse1));
+    const F32 p0 = exp2_or_zero(fma(load(s0 + j), log2_scales, lse0));
+    const F32 p1 = exp2_or_zero(fma(load(s1 + j), log2_scales, lse1));
     const F32 ds0 = scales * p0 * (load(dp0 + j) - delta0);
     const F32 ds1 = scales * p1 * (load(dp1 + j) - delta1);
     write(j, p0, p1, ds0, ds1);

@@ -46,9 +46,9 @@ struct ForwardScratch {
   }
 };
 
-/// Probabilities of one row and one key block, e^(scale s - new maximum), into `probs`; updates the
-/// row's maximum and sum. Returns what the row's earlier sums must be multiplied by.
-/// The maximum is a running one, so every partial sum is at least 1 once a key was seen.
+/// Probabilities of one row and one key block, 2^(scale s - new maximum), into `probs`; updates the
+/// row's maximum and sum. Returns what the row's earlier sums must be multiplied by; `scale` and
+/// the maximum carry a factor of log2 e, which makes e^x a 2^x for nothing.
 template <typename P>
 NC_INLINE float softmax_block(float* scores, Span columns, Span visible, float scale, P* probs,
                               float& row_max, float& row_sum) {
@@ -71,14 +71,19 @@ NC_INLINE float softmax_block(float* scores, Span columns, Span visible, float s
   const F32 minus_max = set1(-new_max);
   F32 sum = zero();
   for (j = columns.begin; j < columns.end; j += kLanes) {
-    const F32 p = exp(fma(load(scores + j), scales, minus_max));
+    const F32 p = exp2_or_zero(fma(load(scores + j), scales, minus_max));
     sum = sum + p;
     store(probs + j, p);
   }
-  // Before the first visible key old_max is -inf and the factor 0; there is nothing to scale yet.
-  const float factor = exp(set1(old_max - new_max))[0];
+  const float block_sum = reduce_add(sum);
   row_max = new_max;
-  row_sum = row_sum * factor + reduce_add(sum);
+  if (new_max == old_max) {
+    row_sum += block_sum;
+    return 1;
+  }
+  // At the first block old_max is -inf and the factor 0.
+  const float factor = exp2_or_zero(set1(old_max - new_max))[0];
+  row_sum = row_sum * factor + block_sum;
   return factor;
 }
 
@@ -99,12 +104,14 @@ void forward_item(const AttentionForwardItem& item) {
                   n_keys, D, value_words, scratch.values);
 
   for (int64_t head = 0; head < item.group; ++head) {
+    const Act* const q_head = static_cast<const Act*>(item.q) + head * D;
+    Act* const out_head = static_cast<Act*>(item.out) + head * D;
     for (int64_t begin = item.query_begin; begin < item.query_end; begin += kQueryRows) {
       const int64_t n_rows = smaller(kQueryRows, item.query_end - begin);
       const int64_t n_padded = round_up(n_rows, kMr);
       const int64_t position = item.first_position + begin;  // of row 0 of this tile
-      const Act* const q = static_cast<const Act*>(item.q) + begin * item.q_stride + head * D;
-      pack_rows<W>(q, item.q_stride, n_rows, D, scratch.queries, scratch.query_stride);
+      pack_rows<W>(q_head + begin * item.q_stride, item.q_stride, n_rows, D, scratch.queries,
+                   scratch.query_stride);
       memset(scratch.queries + n_rows * scratch.query_stride, 0,
              static_cast<size_t>((n_padded - n_rows) * scratch.query_stride) * sizeof(W));
       memset(scratch.sum_out, 0,
@@ -129,6 +136,13 @@ void forward_item(const AttentionForwardItem& item) {
         for (int64_t panel = 0; panel < block.end - block.begin; panel += kPanel) {
           const W* const keys = scratch.keys + (block.begin - key_base + panel) * n_words;
           for (int64_t row = 0; row < n_rows; row += kMr) {
+            if (panel == 0) {
+              // What is needed when this block is done comes while the products run.
+              const int64_t next = begin + kQueryRows + row;
+              prefetch_rows(q_head, item.q_stride, next, smaller(next + kMr, item.query_end), D);
+              prefetch_rows(out_head, item.out_stride, begin + row,
+                            begin + smaller(row + kMr, n_rows), D);
+            }
             const Span columns = columns_of(row);
             const int64_t from = larger(columns.begin - panel, 0);
             const int64_t n_vectors = (smaller(columns.end - panel, kPanel) - from) / kLanes;
@@ -157,7 +171,7 @@ void forward_item(const AttentionForwardItem& item) {
             continue;
           }
           const bool first = scratch.row_sum[row] == 0;
-          const float factor = softmax_block(scores, columns, visible, item.scale, probs,
+          const float factor = softmax_block(scores, columns, visible, item.scale * kLog2E, probs,
                                              scratch.row_max[row], scratch.row_sum[row]);
           if (first || factor == 1) continue;
           float* const out = scratch.sum_out + row * scratch.out_stride;
@@ -188,12 +202,12 @@ void forward_item(const AttentionForwardItem& item) {
       for (int64_t r = 0; r < n_rows; ++r) {
         const F32 inverse = set1(1.0F / scratch.row_sum[r]);
         const float* const sums = scratch.sum_out + r * scratch.out_stride;
-        Act* const out = static_cast<Act*>(item.out) + (begin + r) * item.out_stride + head * D;
+        Act* const out = out_head + (begin + r) * item.out_stride;
         for_vectors(
             D, [&](int64_t d, auto part) { store_at(out + d, load(sums + d) * inverse, part); });
         if (item.lse != nullptr) {
           item.lse[(begin + r) * item.lse_stride + head] =
-              scratch.row_max[r] + __builtin_logf(scratch.row_sum[r]);
+              scratch.row_max[r] * kLn2 + __builtin_logf(scratch.row_sum[r]);
         }
       }
     }
