@@ -96,7 +96,7 @@ bool Console::quiet() const {
   return quiet_;
 }
 
-void Console::write(std::string_view bytes) noexcept {
+void Console::write(std::string_view bytes) const noexcept {
   while (!bytes.empty()) {
     const ssize_t n = ::write(fd_, bytes.data(), bytes.size());
     if (n < 0 && errno != EINTR) return;

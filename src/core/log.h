@@ -40,7 +40,7 @@ class Console {
   [[nodiscard]] bool is_terminal() const noexcept { return options_.is_terminal; }
 
  private:
-  void write(std::string_view bytes) noexcept;
+  void write(std::string_view bytes) const noexcept;
 
   mutable std::mutex mutex_;
   int fd_;

@@ -8,6 +8,14 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+// The sanitizers' allocators abort on sizes that no machine has, instead of returning null.
+// NOLINTBEGIN(bugprone-reserved-identifier)
+extern "C" const char* __asan_default_options();
+extern "C" const char* __asan_default_options() { return "allocator_may_return_null=1"; }
+extern "C" const char* __tsan_default_options();
+extern "C" const char* __tsan_default_options() { return "allocator_may_return_null=1"; }
+// NOLINTEND(bugprone-reserved-identifier)
+
 namespace nanochat {
 namespace {
 
