@@ -49,22 +49,23 @@ size_t run_end(std::string_view text, size_t at) noexcept {
   return at;
 }
 
-/// run_end for letters, with a shortcut for U+4E00..U+9FFF, which are all letters: what Chinese and
-/// most of Japanese is written in.
+/// run_end for letters, by blocks where they are English or Chinese.
 size_t letters_end(std::string_view text, size_t at) noexcept {
-  for (;;) {
-    while (at + 4 <= text.size()) {
-      uint32_t bytes;
-      std::memcpy(&bytes, text.data() + at, sizeof(bytes));
-      const uint32_t cp = (bytes & 0x0F) << 12 | (bytes >> 2 & 0x0FC0) | (bytes >> 16 & 0x3F);
-      if ((bytes & 0xC0C0F0) != 0x8080E0 || cp - 0x4E00 > 0x9FFF - 0x4E00) break;
-      at += 3;
+  using scanner::Blocks;
+  while (at < text.size()) {
+    const bool ascii = static_cast<signed char>(text[at]) >= 0;
+    if (ascii && kAsciiClass[static_cast<uint8_t>(text[at])] != CharClass::kLetter) break;
+    if (at + Blocks::kBytes <= text.size()) {
+      const char* const block = text.data() + at;
+      const size_t n = ascii ? Blocks::ascii_letters(block) : Blocks::ideographs(block);
+      at += n;
+      if (n > 0) continue;
     }
-    if (at >= text.size()) return at;
     const Symbol s = symbol_at(text, at);
-    if (s.cls != CharClass::kLetter) return at;
+    if (s.cls != CharClass::kLetter) break;
     at += s.length;
   }
+  return at;
 }
 
 /// The end of alternative 1 behind the apostrophe at `at`; 0 where it does not match.

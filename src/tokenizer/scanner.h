@@ -16,15 +16,12 @@
 /// Some alternative takes any character, so the chunks are a partition of the text.
 #pragma once
 
-#include <bit>
 #include <cstddef>
-#include <cstdint>
-#include <cstring>
 #include <string_view>
 
-namespace nanochat {
+#include "tokenizer/scanner_blocks.h"
 
-static_assert(std::endian::native == std::endian::little, "the scanner reads words of bytes");
+namespace nanochat {
 
 /// kMaxDigits: 2 for kNanochatPattern, 3 for kGpt4Pattern.
 template <int kMaxDigits>
@@ -34,17 +31,13 @@ class Scanner {
   /// chunk. Reads nothing behind text.size().
   /// Looking from chunk to chunk through a text takes linear time.
   [[nodiscard]] static size_t next(std::string_view text, size_t begin) noexcept {
-    // Four chunks of five of English are ASCII words with at most a space before them. Their end is
-    // found with no branch per character, because the lengths of words are hard to predict.
-    size_t i = begin + (text[begin] == ' ' ? 1 : 0);
-    const size_t word_begin = i;
-    while (i + 8 <= text.size()) {
-      const uint64_t others = not_ascii_letters(text.data() + i);
-      if (others == 0) {
-        i += 8;
-        continue;
-      }
-      i += static_cast<size_t>(std::countr_zero(others)) / 8;
+    // Four chunks of five of English are ASCII words with at most a space before them.
+    using scanner::Blocks;
+    const size_t word_begin = begin + (text[begin] == ' ' ? 1 : 0);
+    for (size_t i = word_begin; i + Blocks::kBytes <= text.size(); i += Blocks::kBytes) {
+      const size_t n = Blocks::ascii_letters(text.data() + i);
+      if (n == Blocks::kBytes) continue;
+      i += n;
       if (i == word_begin || static_cast<signed char>(text[i]) < 0) break;
       return i;
     }
@@ -54,17 +47,6 @@ class Scanner {
  private:
   /// The same for all text.
   [[nodiscard]] static size_t next_of_any(std::string_view text, size_t begin) noexcept;
-
-  /// Bit 7 of each of eight bytes that is no ASCII letter; the first byte is the lowest.
-  static uint64_t not_ascii_letters(const char* eight) noexcept {
-    constexpr uint64_t kOnes = 0x0101010101010101;
-    uint64_t bytes;
-    std::memcpy(&bytes, eight, sizeof(bytes));
-    const uint64_t lower = (bytes | 0x20 * kOnes) & 0x7F * kOnes;  // no sum carries out of its byte
-    const uint64_t from_a = lower + (0x80 - 'a') * kOnes;
-    const uint64_t above_z = lower + (0x7F - 'z') * kOnes;
-    return (~from_a | above_z | bytes) & 0x80 * kOnes;
-  }
 };
 
 extern template class Scanner<2>;
