@@ -16,10 +16,11 @@ constexpr int64_t kMinRowsPerItem = 192;
 // Parts of one run's backward cost a pair of accumulators each.
 constexpr int64_t kMaxBackwardParts = 8;
 
-/// One key/value head of one run, or a part of it.
+/// One key/value head of one run, or a part of it; decoding: a few heads.
 struct Item {
   int32_t run;
   int32_t kv_head;
+  int64_t n_kv_head;
   int64_t begin;         // forward: query rows; backward: the part
   int64_t end;           // forward: query rows; backward: number of parts
   int64_t accumulators;  // backward: where its key gradients start, in floats
@@ -57,6 +58,13 @@ int64_t rows_per_item(const TokenRuns& runs, const AttentionShape& shape) {
 }
 
 int64_t pieces(int64_t length, int64_t rows) { return (length + rows - 1) / rows; }
+
+/// Key/value heads per decoding item: all of a run, so that memory is read in order, while there
+/// are runs enough for the threads.
+int64_t heads_per_decode(const TokenRuns& runs, const AttentionShape& shape) {
+  const int64_t splits = std::min(pieces(2 * num_threads(), runs.size()), shape.n_kv_head);
+  return pieces(shape.n_kv_head, splits);
+}
 
 /// What attention and attention_cached share: k and v of an item lie in qkv or in a cache.
 struct ForwardPlan {
@@ -100,6 +108,7 @@ struct ForwardPlan {
     result.first_position = first_position(run);
     result.head_dim = D;
     result.group = group;
+    result.n_kv_head = i.n_kv_head;
     result.window = shape.window;
     result.scale = shape.scale;
     result.scratch = scratch;
@@ -111,21 +120,22 @@ void run_forward(const AttentionKernels& kernels, const ForwardPlan& plan, Tenso
                  Workspace& workspace) {
   const TokenRuns& runs = plan.runs;
   const AttentionShape& shape = plan.shape;
+  if (runs.n_tokens() == 0) return;
   const int64_t rows = rows_per_item(runs, shape);
+  const int64_t decode_heads = heads_per_decode(runs, shape);
+  const auto heads_of = [&](const Run& run) { return plan.decodes(run) ? decode_heads : 1; };
   int64_t n_items = 0;
   int64_t scratch_bytes = 0;
   for (const Run& run : runs.runs()) {
-    n_items += pieces(run.length, rows) * shape.n_kv_head;
+    n_items += pieces(run.length, rows) * pieces(shape.n_kv_head, heads_of(run));
     const int64_t n_keys = plan.first_position(run) + run.length;
     // An item of `rows` rows under a window needs no more keys than this.
     const int64_t n_packed = shape.window < 0 ? n_keys : std::min(n_keys, rows + shape.window);
-    const int64_t bytes =
-        plan.decodes(run)
-            ? kernels.decode_scratch_bytes(shape.head_dim, shape.n_head / shape.n_kv_head, n_keys)
-            : kernels.forward_scratch_bytes(plan.types, shape.head_dim, n_packed);
+    const int64_t bytes = plan.decodes(run)
+                              ? kernels.decode_scratch_bytes(shape.head_dim, shape.n_head, n_keys)
+                              : kernels.forward_scratch_bytes(plan.types, shape.head_dim, n_packed);
     scratch_bytes = std::max(scratch_bytes, aligned(bytes));
   }
-  if (n_items == 0) return;
   const int64_t items_bytes = aligned(n_items * static_cast<int64_t>(sizeof(Item)));
   char* const memory =
       static_cast<char*>(workspace.reserve(items_bytes + num_threads() * scratch_bytes));
@@ -142,8 +152,10 @@ void run_forward(const AttentionKernels& kernels, const ForwardPlan& plan, Tenso
       const int64_t end = length * (piece + 1) / n_pieces;
       const int64_t cost =
           query_key_pairs(runs[r], shape, plan.first_position(runs[r]), begin, end);
-      for (int64_t head = 0; head < shape.n_kv_head; ++head) {
-        *next++ = {static_cast<int32_t>(r), static_cast<int32_t>(head), begin, end, 0, cost};
+      const int64_t n_heads = heads_of(runs[r]);
+      for (int64_t head = 0; head < shape.n_kv_head; head += n_heads) {
+        const int64_t n = std::min(n_heads, shape.n_kv_head - head);
+        *next++ = {static_cast<int32_t>(r), static_cast<int32_t>(head), n, begin, end, 0, cost * n};
       }
     }
   }
@@ -260,7 +272,7 @@ void attention_backward(const AttentionKernels& kernels, const Tensor& dout, con
     const int64_t cost = query_key_pairs(run, shape, 0, 0, run.length) / n_parts;
     for (int64_t head = 0; head < shape.n_kv_head; ++head) {
       for (int64_t part = 0; part < n_parts; ++part) {
-        *next++ = {static_cast<int32_t>(r), static_cast<int32_t>(head), part, n_parts, at, cost};
+        *next++ = {static_cast<int32_t>(r), static_cast<int32_t>(head), 1, part, n_parts, at, cost};
         if (n_parts > 1) at += kernels.key_gradient_floats(D, run.length);
       }
     }

@@ -29,6 +29,7 @@ struct AttentionForwardItem {
   int64_t first_position = 0;  ///< of row 0
   int64_t head_dim = 0;
   int64_t group = 0;
+  int64_t n_kv_head = 1;  ///< decode only: so many neighbouring key/value heads and their groups
   int64_t window = -1;
   float scale = 0;
   void* scratch = nullptr;  ///< 64-byte aligned
@@ -78,9 +79,9 @@ struct AttentionKernels {
   int64_t (*forward_scratch_bytes)(AttentionTypes types, int64_t head_dim, int64_t n_keys);
 
   /// The same maths row by row, for few rows and many keys: nothing is packed, keys and values are
-  /// read once for the whole group, sums in f32. No lse.
+  /// read once and in order, sums in f32. A head's bits do not depend on n_kv_head. No lse.
   void (*decode)(AttentionTypes types, const AttentionForwardItem& item);
-  int64_t (*decode_scratch_bytes)(int64_t head_dim, int64_t group, int64_t n_keys);
+  int64_t (*decode_scratch_bytes)(int64_t head_dim, int64_t n_head, int64_t n_keys);
 
   void (*backward)(AttentionTypes types, const AttentionBackwardItem& item);
   int64_t (*backward_scratch_bytes)(AttentionTypes types, int64_t head_dim, int64_t length);
