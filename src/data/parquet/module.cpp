@@ -1,0 +1,230 @@
+#include "data/parquet/module.h"
+
+#include <algorithm>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include <arrow/api.h>
+#include <arrow/io/file.h>
+#include <arrow/util/key_value_metadata.h>
+#include <parquet/arrow/reader.h>
+#include <parquet/exception.h>
+#include <parquet/file_reader.h>
+#include <parquet/metadata.h>
+#include <parquet/properties.h>
+
+#include "core/error.h"
+
+namespace nanochat {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// Arrow's messages may span lines and end in advice for programmers.
+std::string first_line(std::string_view text) {
+  return std::string(text.substr(0, text.find('\n')));
+}
+
+/// Throws what `status` means for the person who gave the file.
+[[noreturn]] void throw_status(const arrow::Status& status, std::string_view place) {
+  const std::string why = first_line(status.message());
+  if (status.IsOutOfMemory()) throw OutOfMemoryError("{}: {}", place, why);
+  throw DataError("{}: not readable as parquet: {}", place, why);
+}
+
+bool is_text(const arrow::DataType& type) {
+  switch (type.id()) {
+    case arrow::Type::STRING:
+    case arrow::Type::LARGE_STRING:
+    case arrow::Type::BINARY:  // older writers did not say that their bytes are UTF-8
+    case arrow::Type::LARGE_BINARY:
+    case arrow::Type::STRING_VIEW:
+    case arrow::Type::BINARY_VIEW:
+      return true;
+    case arrow::Type::DICTIONARY:
+      return is_text(*static_cast<const arrow::DictionaryType&>(type).value_type());
+    default:
+      return false;
+  }
+}
+
+/// Row i of an array of text that holds no null; views into the array.
+std::string_view text_at(const arrow::Array& array, int64_t i) {
+  switch (array.type_id()) {
+    case arrow::Type::STRING:
+    case arrow::Type::BINARY:
+      return static_cast<const arrow::BinaryArray&>(array).GetView(i);
+    case arrow::Type::LARGE_STRING:
+    case arrow::Type::LARGE_BINARY:
+      return static_cast<const arrow::LargeBinaryArray&>(array).GetView(i);
+    case arrow::Type::STRING_VIEW:
+    case arrow::Type::BINARY_VIEW:
+      return static_cast<const arrow::BinaryViewArray&>(array).GetView(i);
+    default: {
+      const auto& dictionary = static_cast<const arrow::DictionaryArray&>(array);
+      return text_at(*dictionary.dictionary(), dictionary.GetValueIndex(i));
+    }
+  }
+}
+
+/// One row group after another, the one column, some rows at a time: pages are decompressed as rows
+/// are asked for.
+class ParquetReader final : public DocumentReader {
+ public:
+  ParquetReader(const fs::path& path, const DocumentSourceOptions& options)
+      : path_(path), options_(options) {
+    auto file = arrow::io::ReadableFile::Open(path.string());
+    if (!file.ok()) {
+      throw IoError("cannot read {}: {}", path.string(), first_line(file.status().message()));
+    }
+    guarded(path_.string(), [&] { open(*file); });
+  }
+
+  bool next(DocumentBatch& batch) override {
+    batch.documents.clear();
+    while (batch.documents.empty()) {
+      if (next_row_ < rows_end()) {
+        give_out(batch);
+        continue;
+      }
+      rows_.reset();
+      if (!rows_of_group_ && !open_next_group()) return false;
+      guarded(place(), [&] {
+        std::shared_ptr<arrow::RecordBatch> read;
+        check(rows_of_group_->ReadNext(&read), place());
+        if (read)
+          take(*read);
+        else
+          close_group();
+      });
+    }
+    return true;
+  }
+
+ private:
+  static void check(const arrow::Status& status, std::string_view place) {
+    if (!status.ok()) throw_status(status, place);
+  }
+
+  /// Parts of Arrow throw; what they mean is the same as a bad status.
+  template <typename F>
+  static void guarded(std::string_view place, F&& f) {
+    try {
+      f();
+    } catch (const parquet::ParquetException& e) {
+      throw DataError("{}: not readable as parquet: {}", place, first_line(e.what()));
+    }
+  }
+
+  void open(const std::shared_ptr<arrow::io::ReadableFile>& file) {
+    auto properties = parquet::default_reader_properties();
+    properties.enable_buffered_stream();  // else a whole column chunk is read before its first row
+    parquet::arrow::FileReaderBuilder builder;
+    check(builder.Open(file, properties), path_.string());
+    parquet::ArrowReaderProperties arrow_properties;
+    arrow_properties.set_use_threads(false);
+    arrow_properties.set_pre_buffer(false);
+    arrow_properties.set_batch_size(options_.batch_documents);
+    check(builder.properties(arrow_properties)->Build(&reader_), path_.string());
+    find_column();
+  }
+
+  void find_column() {
+    std::shared_ptr<arrow::Schema> schema;
+    check(reader_->GetSchema(&schema), path_.string());
+    const int field = schema->GetFieldIndex(options_.text_field);
+    if (field < 0) {
+      std::string names;
+      for (const std::string& name : schema->field_names()) {
+        names += fmt::format("{}'{}'", names.empty() ? "" : ", ", name);
+      }
+      throw DataError("{}: no column '{}' (it has {}): name another with --text-field",
+                      path_.string(), options_.text_field, names.empty() ? "none" : names);
+    }
+    const arrow::DataType& type = *schema->field(field)->type();
+    if (!is_text(type)) {
+      throw DataError("{}: column '{}' holds {}, not text: name another with --text-field",
+                      path_.string(), options_.text_field, type.ToString());
+    }
+    // Columns are numbered by their leaves; one of text has a single leaf of its own name.
+    const auto& leaves = *reader_->parquet_reader()->metadata()->schema();
+    column_ = leaves.ColumnIndex(options_.text_field);
+    if (column_ < 0) {
+      throw DataError("{}: column '{}' is nested: only a plain one holds documents", path_.string(),
+                      options_.text_field);
+    }
+  }
+
+  bool open_next_group() {
+    if (group_ + 1 == reader_->num_row_groups()) return false;
+    ++group_;
+    rows_given_ = 0;
+    guarded(place(), [&] {
+      auto rows = reader_->GetRecordBatchReader({group_}, {column_});
+      if (!rows.ok()) throw_status(rows.status(), place());
+      rows_of_group_ = std::move(*rows);
+    });
+    return true;
+  }
+
+  /// A row group that ends before its promised rows is a truncated one.
+  void close_group() {
+    const int64_t promised = reader_->parquet_reader()->metadata()->RowGroup(group_)->num_rows();
+    if (rows_given_ != promised) {
+      throw DataError("{}: {} rows where the footer promises {}", place(), rows_given_, promised);
+    }
+    rows_of_group_.reset();
+  }
+
+  void take(const arrow::RecordBatch& read) {
+    rows_ = read.column(0);
+    next_row_ = 0;
+    if (rows_->null_count() > 0) {
+      int64_t row = 0;
+      while (rows_->IsValid(row)) ++row;
+      throw DataError("{}: row {} is null, not text", place(), rows_given_ + row);
+    }
+    check(rows_->Validate(), place());
+    rows_given_ += rows_->length();
+  }
+
+  /// From the rows read, until the batch is long enough.
+  void give_out(DocumentBatch& batch) {
+    int64_t bytes = 0;
+    while (next_row_ < rows_end() && bytes < kBatchBytes &&
+           std::ssize(batch.documents) < options_.batch_documents) {
+      batch.documents.push_back(text_at(*rows_, next_row_++));
+      bytes += std::ssize(batch.documents.back());
+    }
+  }
+
+  [[nodiscard]] int64_t rows_end() const { return rows_ ? rows_->length() : 0; }
+  [[nodiscard]] std::string place() const {
+    return fmt::format("{}: row group {}, column '{}'", path_.string(), group_,
+                       options_.text_field);
+  }
+
+  fs::path path_;
+  const DocumentSourceOptions& options_;
+  std::unique_ptr<parquet::arrow::FileReader> reader_;
+  int column_ = -1;
+  int group_ = -1;  // the row group that is read
+  std::unique_ptr<arrow::RecordBatchReader> rows_of_group_;
+  int64_t rows_given_ = 0;              // of that group, by Arrow
+  std::shared_ptr<arrow::Array> rows_;  // read, and given out up to next_row_
+  int64_t next_row_ = 0;
+};
+
+}  // namespace
+}  // namespace nanochat
+
+extern "C" {
+int nanochat_parquet_interface() { return nanochat::kParquetModuleInterface; }
+
+nanochat::DocumentReader* nanochat_parquet_open(const char* path,
+                                                const nanochat::DocumentSourceOptions& options) {
+  return std::make_unique<nanochat::ParquetReader>(path, options).release();
+}
+}

@@ -1,0 +1,120 @@
+#include <cstddef>
+#include <exception>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "core/error.h"
+#include "core/mapped_file.h"
+#include "data/byte_stream.h"
+#include "data/document_reader.h"
+
+namespace nanochat {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// The next document of `text` before its separator, or to its end; takes both off `text`.
+std::string_view take_document(std::string_view& text, std::string_view separator) {
+  const size_t end = separator.empty() ? std::string_view::npos : text.find(separator);
+  const std::string_view document = text.substr(0, end);
+  text.remove_prefix(end == std::string_view::npos ? text.size() : end + separator.size());
+  return document;
+}
+
+/// Views straight into the mapped file.
+class MappedTxtReader final : public DocumentReader {
+ public:
+  MappedTxtReader(const fs::path& path, const DocumentSourceOptions& options)
+      : options_(options), file_(map_file(path)) {
+    rest_ = {static_cast<const char*>(file_->data()), static_cast<size_t>(file_->size_bytes())};
+  }
+
+  bool next(DocumentBatch& batch) override {
+    batch.documents.clear();
+    int64_t bytes = 0;
+    while (!rest_.empty() && bytes < kBatchBytes &&
+           std::ssize(batch.documents) < options_.batch_documents) {
+      const std::string_view document = take_document(rest_, options_.txt_separator);
+      if (document.empty()) continue;
+      batch.documents.push_back(document);
+      bytes += std::ssize(document);
+    }
+    return !batch.documents.empty();
+  }
+
+ private:
+  const DocumentSourceOptions& options_;
+  StoragePtr file_;
+  std::string_view rest_;
+};
+
+/// For what cannot be mapped: compressed files and pipes.
+class StreamedTxtReader final : public DocumentReader {
+ public:
+  StreamedTxtReader(const fs::path& path, const DocumentSourceOptions& options)
+      : options_(options), stream_(open_byte_stream(path)) {}
+
+  bool next(DocumentBatch& batch) override {
+    batch.documents.clear();
+    for (size_t wanted_bytes = kBatchBytes;;) {
+      buffer_.erase(0, given_out_);
+      given_out_ = 0;
+      fill(wanted_bytes);
+      take_documents(batch);
+      if (!batch.documents.empty()) return true;
+      if (failure_) std::rethrow_exception(failure_);
+      if (buffer_.empty()) return false;
+      if (given_out_ == 0) wanted_bytes = 2 * buffer_.size();  // one document, longer than that
+    }
+  }
+
+ private:
+  void fill(size_t wanted_bytes) {
+    size_t size = buffer_.size();
+    if (at_end_ || failure_ || size >= wanted_bytes) return;
+    buffer_.resize(wanted_bytes);
+    try {
+      while (!at_end_ && size < wanted_bytes) {
+        const size_t n = stream_->read({buffer_.data() + size, wanted_bytes - size});
+        at_end_ = n == 0;
+        size += n;
+      }
+    } catch (const Error&) {
+      failure_ = std::current_exception();  // first, the documents before it
+    }
+    buffer_.resize(size);
+  }
+  /// Those that are whole in the buffer.
+  void take_documents(DocumentBatch& batch) {
+    const std::string_view separator = options_.txt_separator;
+    std::string_view rest = buffer_;
+    while (!rest.empty() && std::ssize(batch.documents) < options_.batch_documents) {
+      const bool whole =
+          at_end_ || (!separator.empty() && rest.find(separator) != std::string_view::npos);
+      if (!whole) break;
+      const std::string_view document = take_document(rest, separator);
+      if (!document.empty()) batch.documents.push_back(document);
+    }
+    given_out_ = buffer_.size() - rest.size();
+  }
+
+  const DocumentSourceOptions& options_;
+  std::unique_ptr<ByteStream> stream_;
+  std::string buffer_;
+  size_t given_out_ = 0;  // bytes of the buffer that the last batch took
+  bool at_end_ = false;
+  std::exception_ptr failure_;
+};
+
+}  // namespace
+
+std::unique_ptr<DocumentReader> open_txt(const fs::path& path,
+                                         const DocumentSourceOptions& options) {
+  if (path.extension() == ".txt" && fs::is_regular_file(path)) {
+    return std::make_unique<MappedTxtReader>(path, options);
+  }
+  return std::make_unique<StreamedTxtReader>(path, options);
+}
+
+}  // namespace nanochat
