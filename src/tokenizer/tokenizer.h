@@ -26,7 +26,7 @@ class Tokenizer {
   Tokenizer& operator=(Tokenizer&&) noexcept;
 
   [[nodiscard]] const Vocabulary& vocabulary() const noexcept;
-  [[nodiscard]] int32_t vocab_size() const noexcept { return vocabulary().size(); }
+  [[nodiscard]] int32_t vocab_size() const noexcept;  ///< max id + 1
   /// "<|bos|>", or "<|endoftext|>" of OpenAI's vocabularies. Throws NotFoundError if neither.
   [[nodiscard]] int32_t bos_id() const;
   /// The id of one special token; throws NotFoundError.

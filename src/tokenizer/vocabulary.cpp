@@ -16,7 +16,6 @@ int32_t Vocabulary::size() const noexcept {
 }
 
 void Vocabulary::validate(std::string_view where) const {
-  constexpr size_t kMaxTokens = size_t{1} << 24;
   if (tokens.size() > kMaxTokens) {
     throw DataError("{}: {} tokens, at most {} are supported", where, tokens.size(), kMaxTokens);
   }

@@ -25,6 +25,10 @@ inline constexpr std::string_view kSpecialTokens[] = {
 /// The data of a tokenizer, independent of how it is used or stored. Formats read and write this;
 /// Tokenizer (tokenizer.h) encodes with it.
 struct Vocabulary {
+  /// Ids have 21 bits, so that three of them fit in a word (bpe_encoder_tables.h). The largest
+  /// vocabularies known have 2^18.
+  static constexpr size_t kMaxTokens = size_t{1} << 21;
+
   std::string pattern{kNanochatPattern};
   /// The mergeable tokens' bytes by rank; rank = id = order of merging. Distinct, none empty. All
   /// 256 single bytes are among them: our own have byte b at id b, GPT-2's are permuted.
@@ -35,7 +39,7 @@ struct Vocabulary {
   /// max id + 1, upstream's vocab_size.
   [[nodiscard]] int32_t size() const noexcept;
   /// Throws DataError naming `where` and what is wrong: a token twice or empty, a byte missing, an
-  /// id taken twice, or more than 2^24 tokens.
+  /// id taken twice, or more than kMaxTokens tokens.
   void validate(std::string_view where) const;
 
   /// Upstream's: bytes, then the merges' results in order, then kSpecialTokens.
