@@ -1,0 +1,89 @@
+/// Conversations, and how one becomes tokens: the chat template.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "tokenizer/tokenizer.h"
+
+namespace nanochat {
+
+enum class Role : uint8_t { kSystem, kUser, kAssistant };
+[[nodiscard]] std::string_view role_name(Role role) noexcept;  ///< "system", "user", "assistant"
+
+/// What an assistant's message is made of when it uses a tool.
+enum class PartType : uint8_t {
+  kText,
+  kPython,        ///< an expression that it sends to the tool
+  kPythonOutput,  ///< what came back; never supervised
+};
+struct MessagePart {
+  PartType type = PartType::kText;
+  std::string text;
+  friend bool operator==(const MessagePart&, const MessagePart&) = default;
+};
+
+struct Message {
+  Role role = Role::kUser;
+  std::variant<std::string, std::vector<MessagePart>> content;
+  friend bool operator==(const Message&, const Message&) = default;
+};
+
+struct Conversation {
+  std::vector<Message> messages;
+  friend bool operator==(const Conversation&, const Conversation&) = default;
+};
+
+/// Reads {"messages": [...]} or the list alone (as in upstream's files of own conversations, one a
+/// line); a message is {"role": R, "content": C}, C a string or a list of {"type": T, "text": S}
+/// with T one of text, python, python_output. Other members are ignored. Throws DataError that
+/// starts with `where` and names the message by its index. The order of roles is for rendering to
+/// judge.
+[[nodiscard]] Conversation parse_conversation(std::string_view json, std::string_view where);
+
+/// mask 1: a token that the model learns to say. As long as ids.
+struct RenderedConversation {
+  std::vector<int32_t> ids;
+  std::vector<uint8_t> mask;
+};
+
+inline constexpr int64_t kDefaultMaxTokens = 2048;
+
+/// The chat template of upstream:
+///   <|bos|>, then per message
+///   user:       <|user_start|> content <|user_end|>                         mask 0
+///   assistant:  <|assistant_start|> (0)  content <|assistant_end|>          mask 1
+///     python part:         <|python_start|> text <|python_end|>             mask 1
+///     python_output part:  <|output_start|> text <|output_end|>             mask 0
+/// Every string is encoded on its own. A system message may come first, before a user's: it is put
+/// in front of that one's content, two newlines between. The roles then alternate, user first; the
+/// conversation may end with either. The first max_tokens tokens are kept.
+///
+/// Throws DataError with the index of the offending message in `conversation` ("message 3: role
+/// 'user', expected 'assistant'"), also behind max_tokens; NotFoundError when the tokenizer lacks
+/// one of the special tokens.
+[[nodiscard]] RenderedConversation render_conversation(const Tokenizer& tokenizer,
+                                                       const Conversation& conversation,
+                                                       int64_t max_tokens = kDefaultMaxTokens);
+
+/// What the model is to continue: the conversation without its last message, which must be the
+/// assistant's (DataError), rendered within max_tokens, then <|assistant_start|>, which comes on
+/// top of max_tokens.
+[[nodiscard]] std::vector<int32_t> render_for_completion(const Tokenizer& tokenizer,
+                                                         const Conversation& conversation,
+                                                         int64_t max_tokens = kDefaultMaxTokens);
+
+/// For people: the tokens of a rendered conversation, decoded one by one with | between them, green
+/// where the mask is 1 and red where it is 0 (ANSI colours); with ids, each is followed by its id
+/// in grey. Control characters other than newline and tab are shown as \x1b, so that a text cannot
+/// speak to the terminal. `mask` is as long as `ids`.
+[[nodiscard]] std::string visualize_tokenization(const Tokenizer& tokenizer,
+                                                 std::span<const int32_t> ids,
+                                                 std::span<const uint8_t> mask,
+                                                 bool with_ids = false);
+
+}  // namespace nanochat
