@@ -1,0 +1,8 @@
+/// Any bytes are a file of tiktoken's ranks or refused.
+#include "vocabulary_round_trip.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  nanochat::fuzz::check_importer(
+      data, size, [](std::string_view bytes) { return nanochat::parse_tiktoken(bytes, "input"); });
+  return 0;
+}
