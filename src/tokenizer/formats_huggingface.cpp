@@ -196,6 +196,14 @@ class HuggingFaceReader {
       if (!bytes) unsupported(place, "not written in the byte-level alphabet");
       tokens.add(std::move(*bytes), id, place);
     }
+    for (const auto& [name, id] : vocabulary_.specials) {
+      if (std::cmp_less(id, tokens.size())) {  // as trainers of `tokenizers` number them
+        unsupported("added_tokens",
+                    fmt::format("'{}' has the id {}, but special tokens must come after the {} "
+                                "ordinary ones",
+                                printable(name), id, tokens.size()));
+      }
+    }
     vocabulary_.tokens = tokens.take();
   }
 

@@ -35,6 +35,7 @@ class RankedTokens {
   explicit RankedTokens(std::string_view where) : where_(where) {}
   /// Throws DataError when the token is empty or the rank is out of range or taken, naming `place`.
   void add(std::string bytes, int64_t rank, std::string_view place);
+  [[nodiscard]] size_t size() const noexcept { return by_rank_.size(); }
   /// The tokens by rank. Throws DataError when ranks are missing.
   [[nodiscard]] std::vector<std::string> take();
 

@@ -97,7 +97,7 @@ enum class Kind : uint8_t {
 
 struct Value {
   Kind kind = Kind::kInteger;
-  int64_t integer = 0;    // the value; the index of a pair or a dict
+  int64_t integer = 0;      // the value; the index of a pair or a dict
   std::string_view text{};  // text or bytes, in the file or in decoded_
 };
 

@@ -459,7 +459,9 @@ TEST(HuggingFaceFile, RefusesWhatWouldGiveOtherIds) {
       {[](json& f) { f["added_tokens"][1]["special"] = false; }, "added_tokens[1]"},
       {[](json& f) { f["added_tokens"][1]["content"] = nullptr; }, "added_tokens[1]: no content"},
       {[](json& f) { f["added_tokens"][1]["content"] = "<|bos|>"; }, "there twice"},
-      {[](json& f) { f["added_tokens"][1]["id"] = 5; }, "taken or out of range"}};
+      {[](json& f) { f["added_tokens"][1]["id"] = 5; },
+       "added_tokens: not supported, since the ids would differ: '<|user_start|>' has the id 5"},
+      {[](json& f) { f["added_tokens"][1]["id"] = 263; }, "taken or out of range"}};
   int number = 0;
   for (const auto& [change, expected] : cases) {
     SCOPED_TRACE(number++);
