@@ -27,7 +27,9 @@ struct EvalRow {
   int64_t bytes = 0;
   int64_t characters = 0;  ///< code points
   int64_t tokens = 0;
-  double seconds = 0;  ///< to encode it once, on one thread: the best of several times
+  /// To encode it once, on one thread: the best of several times. A page that is encoded again and
+  /// again stays in the processor's caches, so believe the speed of texts of several megabytes.
+  double seconds = 0;
 
   // Zero for an empty text.
   [[nodiscard]] double bytes_per_token() const noexcept;
