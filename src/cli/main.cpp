@@ -1,5 +1,7 @@
 /// The command line: parsing, and the one place where errors become exit codes (core/error.h).
-/// CLI11 takes seconds to compile and stays in this file; each command has a file of its own.
+/// What commands do is in a file for each; what they take, in the few files that include
+/// command_line.h.
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
@@ -7,18 +9,15 @@
 #include <string>
 #include <string_view>
 
-#include <CLI/CLI.hpp>
-
+#include "cli/command_line.h"
 #include "cli/commands.h"
+#include "cli/interrupt.h"
 #include "core/error.h"
 #include "core/file.h"
 #include "core/log.h"
 #include "core/parallel.h"
 
 namespace nanochat::cli {
-namespace {
-
-constexpr std::string_view kHelpHint = "nanochat --help lists the commands";
 
 void add_common_options(CLI::App& command, CommonOptions& options) {
   // Through a string: CLI11 would take a path apart at its spaces.
@@ -30,6 +29,10 @@ void add_common_options(CLI::App& command, CommonOptions& options) {
   command.add_flag("--json", options.json, "print the result as one JSON object");
   command.add_flag("--quiet", options.quiet, "say nothing but warnings and errors on stderr");
 }
+
+namespace {
+
+constexpr std::string_view kHelpHint = "nanochat --help lists the commands";
 
 void apply(CommonOptions& options) {
   options.base_dir = resolve_base_dir(options.base_dir);
@@ -53,35 +56,54 @@ std::string one_line(std::string text) {
   return text;
 }
 
+/// Throws for a first word that is no command, or a second that is none of a group's: CLI11 would
+/// complain of something else.
+void check_command_words(const CLI::App& app, int argc, char** argv) {
+  const CLI::App* at = &app;
+  for (int i = 1; i < argc && argv[i][0] != '-'; ++i) {
+    const auto commands = at->get_subcommands([](const CLI::App*) { return true; });
+    if (commands.empty()) return;
+    const auto found = std::ranges::find_if(
+        commands, [&](const CLI::App* command) { return command->get_name() == argv[i]; });
+    if (found == commands.end()) {
+      if (at == &app) throw UsageError("unknown command '{}': {}", argv[i], kHelpHint);
+      throw UsageError("unknown command '{0} {1}': nanochat {0} --help lists them", at->get_name(),
+                       argv[i]);
+    }
+    at = *found;
+  }
+}
+
 void run(int argc, char** argv) {
   CLI::App app("nanochat: from raw text to your own ChatGPT, in one native program.", "nanochat");
   app.set_version_flag("--version", "nanochat " NANOCHAT_VERSION);
   app.require_subcommand(0, 1);
 
   CommonOptions common;
+  Action action;
   CLI::App& info = *app.add_subcommand("info", "what this build and this machine have");
   add_common_options(info, common);
+  info.final_callback([&] { action = [&] { run_info(common); }; });
+  add_tok_commands(app, common, action);
 
-  const auto is_first_word = [&](const CLI::App* command) {
-    return command->get_name() == argv[1];
-  };
-  if (argc > 1 && argv[1][0] != '-' && app.get_subcommands(is_first_word).empty()) {
-    throw UsageError("unknown command '{}': {}", argv[1], kHelpHint);
-  }
+  check_command_words(app, argc, argv);
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& asked) {  // --help, --version: prints to stdout
     app.exit(asked);
     return;
   } catch (const CLI::ParseError& e) {
-    const auto chosen = app.get_subcommands();
-    throw UsageError("{}: nanochat {}--help says more", one_line(e.what()),
-                     chosen.empty() ? "" : chosen.front()->get_name() + " ");
+    std::string command;
+    for (const CLI::App* at = &app; !at->get_subcommands().empty();) {
+      at = at->get_subcommands().front();
+      command += at->get_name() + " ";
+    }
+    throw UsageError("{}: nanochat {}--help says more", one_line(e.what()), command);
   }
-  if (!info.parsed()) throw UsageError("no command given: {}", kHelpHint);
+  if (!action) throw UsageError("no command given: {}", kHelpHint);
 
   apply(common);
-  run_info(common);
+  action();
 }
 
 }  // namespace
@@ -97,6 +119,9 @@ int main(int argc, char** argv) {
   } catch (const nanochat::Error& e) {
     nanochat::log_error("{}", e.what());
     code = e.exit_code();
+  } catch (const nanochat::cli::Interrupted& e) {
+    nanochat::log_error("{}", e.what());
+    return e.exit_code();
   } catch (const std::bad_alloc&) {
     nanochat::log_error("out of memory");
     code = ExitCode::kOutOfMemory;

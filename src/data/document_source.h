@@ -22,7 +22,7 @@ struct DocumentSourceOptions {
   bool skip_bad_shards = false;     ///< go on after a file that cannot be read, and count it
   /// .txt: the documents of a file are separated by this (what is empty between two separators is
   /// no document); empty: the whole file is one.
-  std::string txt_separator;
+  std::string txt_separator{};
   int64_t batch_documents = 1024;  ///< at most, per batch; fewer when they are long
 };
 

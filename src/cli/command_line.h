@@ -1,0 +1,22 @@
+/// How commands are put on the command line. For the files that parse; CLI11 takes seconds to
+/// compile, so what commands do is in files without it.
+#pragma once
+
+#include <functional>
+
+#include <CLI/CLI.hpp>
+
+#include "cli/commands.h"
+
+namespace nanochat::cli {
+
+/// What the command line asks for, run when all of it has been parsed.
+using Action = std::function<void()>;
+
+/// --base-dir, --threads, --json and --quiet, which every command takes.
+void add_common_options(CLI::App& command, CommonOptions& options);
+
+/// nanochat tok train, encode, decode, inspect, eval, export, import.
+void add_tok_commands(CLI::App& app, CommonOptions& common, Action& action);
+
+}  // namespace nanochat::cli

@@ -1,0 +1,263 @@
+#include "cli/tok.h"
+
+#include <charconv>
+#include <cmath>
+#include <functional>
+#include <memory>
+#include <set>
+#include <string>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "cli/command_line.h"
+
+namespace nanochat::cli {
+namespace {
+
+/// "32768", "2e9", "1.5M": whole numbers as people write them; -1 for what is none.
+int64_t parse_count(std::string_view text) {
+  double value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc()) return -1;
+  const std::string_view unit(end, static_cast<size_t>(text.data() + text.size() - end));
+  if (unit == "k" || unit == "K")
+    value *= 1e3;
+  else if (unit == "M")
+    value *= 1e6;
+  else if (unit == "G" || unit == "B")
+    value *= 1e9;
+  else if (!unit.empty())
+    return -1;
+  if (!(value >= 0 && value < 9e15) || value != std::floor(value)) return -1;
+  return static_cast<int64_t>(value);
+}
+
+/// "\\n", "\\t" and "\\\\" as the characters that they stand for.
+std::string unescaped(std::string_view text) {
+  std::string out;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const char next = text[i] == '\\' && i + 1 < text.size() ? text[i + 1] : '\0';
+    const char c = next == 'n' ? '\n' : next == 't' ? '\t' : next == '\\' ? '\\' : '\0';
+    out += c != '\0' ? c : text[i];
+    if (c != '\0') ++i;
+  }
+  return out;
+}
+
+CLI::Option* add_count(CLI::App& command, const std::string& name, int64_t& value,
+                       const std::string& help) {
+  const auto assign = [&value, name](const std::string& text) {
+    value = parse_count(text);
+    if (value < 0)
+      throw CLI::ValidationError(name, fmt::format("'{}' is not a whole number", text));
+  };
+  return command.add_option_function<std::string>(name, assign, help)
+      ->type_name("N")
+      ->default_str(std::to_string(value));
+}
+
+/// The type's name lists them already.
+CLI::Validator one_of(std::set<std::string> words) {
+  return CLI::IsMember(std::move(words)).description("");
+}
+
+CLI::Option* add_tokenizer(CLI::App& command, std::string& tokenizer) {
+  return command
+      .add_option("--tokenizer", tokenizer,
+                  "a name in the base folder, or a file or folder of any format")
+      ->type_name("NAME|PATH")
+      ->capture_default_str();
+}
+
+CLI::Option* add_out(CLI::App& command, std::string& out) {
+  return command
+      .add_option("--out", out,
+                  "a name in the base folder (<base>/tokenizer/NAME), or a folder (with a slash)")
+      ->type_name("NAME|DIR")
+      ->capture_default_str();
+}
+
+void add_text_input(CLI::App& command, TextInput& input) {
+  auto* const file =
+      command.add_option("file", input.file, "the text; - is standard input, as is no file at all")
+          ->type_name("FILE|-");
+  command
+      .add_option_function<std::string>(
+          "--text",
+          [&input](const std::string& text) {
+            input.has_text = true;
+            input.text = text;
+          },
+          "this text instead of a file")
+      ->type_name("TEXT")
+      ->excludes(file);
+  command.add_flag("--specials", input.with_specials,
+                   "names of special tokens in the text, such as <|bos|>, are those tokens");
+}
+
+/// A command of the group: its options live as long as the program may run it.
+template <typename Options, typename Run>
+CLI::App& add_command(CLI::App& group, const char* name, const char* help, CommonOptions& common,
+                      Action& action, std::shared_ptr<Options> options, Run run) {
+  CLI::App& command = *group.add_subcommand(name, help);
+  command.final_callback([&common, &action, options, run] {
+    action = [&common, options, run] { run(common, *options); };
+  });
+  return command;
+}
+
+void add_train(CLI::App& tok, CommonOptions& common, Action& action) {
+  const auto o = std::make_shared<TokTrainOptions>();
+  CLI::App& train =
+      add_command(tok, "train", "learn a tokenizer from text", common, action, o, run_tok_train);
+  train
+      .add_option("--data", o->data,
+                  "a file, folder or glob of .parquet, .jsonl or .txt (the last two also .gz or "
+                  ".zst); more than one may be given")
+      ->required()
+      ->type_name("PATH...")
+      ->group("Text");
+  train
+      .add_option(
+          "--split", o->split,
+          "which of the files: train is all but the last, as upstream trains; val is the last")
+      ->check(one_of({"all", "train", "val"}))
+      ->type_name("all|train|val")
+      ->capture_default_str()
+      ->group("Text");
+  train.add_option("--text-field", o->text_field, "the column or key that holds the text")
+      ->type_name("NAME")
+      ->capture_default_str()
+      ->group("Text");
+  train
+      .add_option_function<std::string>(
+          "--txt-separator", [o](const std::string& text) { o->txt_separator = unescaped(text); },
+          "what separates the documents of a .txt file, such as '\\n\\n\\n'; without it a file is "
+          "one document")
+      ->type_name("TEXT")
+      ->group("Text");
+  add_count(train, "--max-chars", o->max_chars, "stop after the document that makes it more")
+      ->group("Text");
+  add_count(train, "--doc-cap", o->doc_cap, "characters of a document that count; 0: all of them")
+      ->group("Text");
+  train
+      .add_flag("--skip-bad-shards", o->skip_bad_shards,
+                "go on with the next file after one that cannot be read")
+      ->group("Text");
+  add_count(train, "--vocab-size", o->vocab_size, "tokens in all, the 9 special ones included")
+      ->group("Tokenizer");
+  train
+      .add_option("--pattern", o->pattern,
+                  "how text is split first: nanochat, gpt4 or a regular expression (PCRE2)")
+      ->type_name("PATTERN")
+      ->capture_default_str()
+      ->group("Tokenizer");
+  add_out(train, o->out)->group("Tokenizer");
+  add_common_options(train, common);
+}
+
+void add_encode(CLI::App& tok, CommonOptions& common, Action& action) {
+  const auto o = std::make_shared<TokEncodeOptions>();
+  CLI::App& encode = add_command(tok, "encode", "text to token ids, on one line", common, action, o,
+                                 run_tok_encode);
+  add_tokenizer(encode, o->tokenizer);
+  add_text_input(encode, o->input);
+  encode.add_flag("--bos", o->prepend_bos, "begin with the token that begins a document");
+  add_common_options(encode, common);
+}
+
+void add_decode(CLI::App& tok, CommonOptions& common, Action& action) {
+  const auto o = std::make_shared<TokDecodeOptions>();
+  CLI::App& decode = add_command(tok, "decode", "token ids to text, byte for byte", common, action,
+                                 o, run_tok_decode);
+  add_tokenizer(decode, o->tokenizer);
+  decode.add_option("ids", o->ids, "the ids; - reads them from standard input")
+      ->type_name("IDS|-")
+      ->required();
+  add_common_options(decode, common);
+}
+
+void add_inspect(CLI::App& tok, CommonOptions& common, Action& action) {
+  const auto o = std::make_shared<TokInspectOptions>();
+  CLI::App& inspect = add_command(tok, "inspect", "show how a text is cut, with the ids", common,
+                                  action, o, run_tok_inspect);
+  add_tokenizer(inspect, o->tokenizer);
+  add_text_input(inspect, o->input);
+  inspect.add_option("--color", o->color, "without colours, one token a line: id, tab, text")
+      ->check(one_of({"auto", "always", "never"}))
+      ->type_name("auto|always|never")
+      ->capture_default_str();
+  add_common_options(inspect, common);
+}
+
+void add_eval(CLI::App& tok, CommonOptions& common, Action& action) {
+  const auto o = std::make_shared<TokEvalOptions>();
+  CLI::App& eval = add_command(tok, "eval", "how well it compresses, also against others", common,
+                               action, o, run_tok_eval);
+  add_tokenizer(eval, o->tokenizer);
+  eval.add_option("--against", o->against, "other tokenizers to compare with")
+      ->type_name("NAME|PATH...");
+  eval.add_option("--data", o->data,
+                  "text of your own as well: a sample of a file, or of the first (train) and last "
+                  "(val) file of a folder")
+      ->type_name("PATH...");
+  eval.add_option("--text-field", o->text_field, "the column or key that holds the text")
+      ->type_name("NAME")
+      ->capture_default_str();
+  eval.add_option("--report", o->report, "write the tables as markdown to this file too")
+      ->type_name("FILE");
+  add_common_options(eval, common);
+}
+
+void add_export(CLI::App& tok, CommonOptions& common, Action& action) {
+  const auto o = std::make_shared<TokExportOptions>();
+  CLI::App& command = add_command(tok, "export", "write it as a file of another program", common,
+                                  action, o, run_tok_export);
+  add_tokenizer(command, o->tokenizer);
+  command.add_option("--to", o->to, "ranks alone, tokenizer.json, or our own format")
+      ->check(one_of({"tiktoken", "huggingface", "own", "nanochat"}))
+      ->type_name("tiktoken|huggingface|own")
+      ->required();
+  command.add_option("--out", o->out, "the file to write, or the folder to write it in")
+      ->type_name("FILE")
+      ->required();
+  add_common_options(command, common);
+}
+
+void add_import(CLI::App& tok, CommonOptions& common, Action& action) {
+  const auto o = std::make_shared<TokImportOptions>();
+  CLI::App& command = add_command(tok, "import", "take over a file of another program", common,
+                                  action, o, run_tok_import);
+  command
+      .add_option("file", o->file,
+                  "tokenizer.json, tokenizer.pkl, *.tiktoken or ours: it is found out which")
+      ->type_name("FILE")
+      ->required();
+  add_out(command, o->out);
+  command
+      .add_option("--pattern", o->pattern,
+                  "of a file of ranks: nanochat (default), gpt4 or a regular expression")
+      ->type_name("PATTERN");
+  command
+      .add_option("--special", o->specials,
+                  "of a file of ranks, its special tokens; default: upstream's nine")
+      ->type_name("NAME=ID...");
+  add_common_options(command, common);
+}
+
+}  // namespace
+
+void add_tok_commands(CLI::App& app, CommonOptions& common, Action& action) {
+  CLI::App& tok = *app.add_subcommand("tok", "tokenizers: train, use, compare, exchange");
+  tok.require_subcommand(1);
+  add_train(tok, common, action);
+  add_encode(tok, common, action);
+  add_decode(tok, common, action);
+  add_inspect(tok, common, action);
+  add_eval(tok, common, action);
+  add_export(tok, common, action);
+  add_import(tok, common, action);
+}
+
+}  // namespace nanochat::cli
