@@ -25,8 +25,8 @@
 namespace nanochat {
 namespace {
 
-// Documents are dealt to threads in pieces of about this size: small enough that its chunks' ends
-// stay in the cache and that the threads finish together.
+// Documents are dealt to threads in pieces of about this size: large beside the dealing, small
+// enough that the threads finish together.
 constexpr size_t kPieceBytes = 32 << 10;
 // A thread's table: 2^18 slots of 32 bytes, used up to a half. Most corpora of one language and a
 // few hundred megabytes never empty it more than a few times.
@@ -228,22 +228,22 @@ class LocalTable {
   }
 
   void count_piece(const Splitter& splitter, std::string_view piece, Shards& shards) {
-    splitter.split(piece, ends_);
-    n_chunks_ += static_cast<int64_t>(ends_.size());
     // Hashing a few chunks ahead of looking them up hides the time that a slot takes to arrive.
     constexpr size_t kAhead = 16;
     Key keys[kAhead];
-    size_t begin = 0;
-    for (size_t first = 0; first < ends_.size(); first += kAhead) {
-      const size_t n = std::min(kAhead, ends_.size() - first);
-      for (size_t i = 0; i < n; ++i) {
-        const size_t end = ends_[first + i];
-        keys[i] = make_key(piece.data() + begin, end - begin, piece.size() - begin);
-        __builtin_prefetch(&slots_[slot_of(keys[i])]);
-        begin = end;
-      }
-      for (size_t i = 0; i < n; ++i) increment(keys[i], shards);
-    }
+    size_t n = 0;
+    const char* const end = piece.data() + piece.size();
+    splitter.for_each_chunk(piece, [&](std::string_view chunk) {
+      const Key& key = keys[n++] =
+          make_key(chunk.data(), chunk.size(), static_cast<size_t>(end - chunk.data()));
+      __builtin_prefetch(&slots_[slot_of(key)]);
+      if (n < kAhead) return;
+      for (const Key& k : keys) increment(k, shards);
+      n_chunks_ += kAhead;
+      n = 0;
+    });
+    for (size_t i = 0; i < n; ++i) increment(keys[i], shards);
+    n_chunks_ += static_cast<int64_t>(n);
   }
 
   // Starts with a shard that other threads do not start with.
@@ -302,7 +302,6 @@ class LocalTable {
   size_t n_entries_ = 0;
   int64_t n_chunks_ = 0;
   ByteArena arena_;
-  std::vector<size_t> ends_;
 };
 
 bool is_ascii_letter(char c) noexcept { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
