@@ -59,8 +59,8 @@ struct Sse2 {
   static size_t ascii_letters(const char* block) noexcept {
     const __m128i lower = _mm_or_si128(load(block), _mm_set1_epi8(0x20));
     // Of signed bytes, those from 80 on are below all others, so below 'a'.
-    const __m128i letters = _mm_and_si128(_mm_cmpgt_epi8(lower, byte('a' - 1)),
-                                          _mm_cmplt_epi8(lower, byte('z' + 1)));
+    const __m128i letters =
+        _mm_and_si128(_mm_cmpgt_epi8(lower, byte('a' - 1)), _mm_cmplt_epi8(lower, byte('z' + 1)));
     return static_cast<size_t>(std::countr_one(mask(letters)));
   }
 
