@@ -2,6 +2,7 @@
 #include <chrono>
 #include <cmath>
 #include <filesystem>
+#include <future>
 #include <limits>
 #include <numeric>
 #include <utility>
@@ -98,9 +99,15 @@ Corpus count_chunks(const TokTrainOptions& options, DocumentSource& source, Chun
                     const InterruptGuard& interrupts) {
   Corpus corpus;
   Progress progress({.label = "reading", .unit = "bytes"});
-  DocumentBatch batch;
-  for (bool more = true; more && source.next(batch);) {
+  DocumentBatch batch, ahead;
+  const auto read_ahead = [&] {
+    return std::async(std::launch::async, [&] { return source.next(ahead); });
+  };
+  auto pending = read_ahead();  // the destructor waits for it
+  for (bool more = true; more && pending.get();) {
     interrupts.check();
+    std::swap(batch, ahead);
+    pending = read_ahead();
     more = crop(options, batch.documents, corpus);
     counter.add(batch.documents);
     progress.update(corpus.all_bytes,
@@ -156,7 +163,8 @@ void run_tok_train(const CommonOptions& common, const TokTrainOptions& options) 
   const fs::path folder = tokenizer_folder_to_write(common, options.out);
   DocumentSource source(files_of_split(options), {.text_field = options.text_field,
                                                   .skip_bad_shards = options.skip_bad_shards,
-                                                  .txt_separator = options.txt_separator});
+                                                  .txt_separator = options.txt_separator,
+                                                  .batch_documents = 4096});
   log_info("max chars {}, doc cap {}, vocab size {}", grouped(options.max_chars),
            grouped(options.doc_cap), grouped(options.vocab_size));
 

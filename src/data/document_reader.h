@@ -15,8 +15,8 @@ inline constexpr int64_t kBatchBytes = int64_t{8} << 20;
 class DocumentReader {
  public:
   virtual ~DocumentReader() = default;
-  /// Replaces the documents of the batch by one or more; false, and none, at the end. Views live
-  /// until the next call. Throws as DocumentSource::next; after that the reader is spent.
+  /// Replaces documents and memory of the batch, by one document or more; false, and none, at the
+  /// end. Throws as DocumentSource::next; after that the reader is spent.
   [[nodiscard]] virtual bool next(DocumentBatch& batch) = 0;
 };
 

@@ -160,7 +160,7 @@ bool DocumentSource::next(DocumentBatch& batch) {
                                   e.exit_code() == ExitCode::kNotFound ||
                                   e.exit_code() == ExitCode::kIo;
       impl_->reader.reset();
-      batch.documents.clear();
+      batch = {};
       if (!is_files_fault || !impl_->options.skip_bad_shards) throw;
       impl_->skipped.emplace_back(e.what());
     }

@@ -11,10 +11,12 @@
 
 namespace nanochat {
 
-/// A batch of documents; the views stay valid until the next call of next().
+/// A batch of documents, which owns what they look into: a copy, too, keeps them valid, so that one
+/// thread can read ahead while others work on the batch before.
 struct DocumentBatch {
   std::vector<std::string_view> documents;
   int64_t file = 0;  ///< index into files()
+  std::shared_ptr<const void> memory;
 };
 
 struct DocumentSourceOptions {

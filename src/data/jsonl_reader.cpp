@@ -125,11 +125,12 @@ class JsonlReader final : public DocumentReader {
       : path_(path), options_(options), lines_(path) {}
 
   bool next(DocumentBatch& batch) override {
-    text_.clear();
+    const auto text = std::make_shared<std::string>();
+    text->reserve(text_bytes_ + text_bytes_ / 4);
     ends_.clear();
     if (failure_) std::rethrow_exception(failure_);
     try {
-      read_batch();
+      read_batch(*text);
     } catch (const Error&) {
       if (ends_.empty()) throw;
       failure_ = std::current_exception();  // first, the documents before it
@@ -137,21 +138,24 @@ class JsonlReader final : public DocumentReader {
     batch.documents.clear();
     size_t begin = 0;
     for (const size_t end : ends_) {
-      batch.documents.push_back(std::string_view(text_).substr(begin, end - begin));
+      batch.documents.push_back(std::string_view(*text).substr(begin, end - begin));
       begin = end;
     }
+    text_bytes_ = text->size();
+    batch.memory = text;
     return !batch.documents.empty();
   }
 
  private:
-  void read_batch() {
+  /// Appends documents to `text`, and to ends_ where each ends.
+  void read_batch(std::string& text) {
     std::string_view line;
-    while (std::ssize(ends_) < options_.batch_documents && std::ssize(text_) < kBatchBytes &&
+    while (std::ssize(ends_) < options_.batch_documents && std::ssize(text) < kBatchBytes &&
            lines_.next(line)) {
       if (lines_.number() == 1 && line.starts_with("\xEF\xBB\xBF")) line.remove_prefix(3);
       if (line.find_first_not_of(" \t\r") == std::string_view::npos) continue;
-      text_ += parse(line);
-      ends_.push_back(text_.size());
+      text += parse(line);
+      ends_.push_back(text.size());
     }
   }
 
@@ -228,8 +232,8 @@ class JsonlReader final : public DocumentReader {
   LineReader lines_;
   simdjson::dom::parser parser_;
   std::string repaired_;
-  std::string text_;          // the documents of the batch, one after another
-  std::vector<size_t> ends_;  // where each of them ends
+  std::vector<size_t> ends_;
+  size_t text_bytes_ = 0;  // of the last batch
   std::exception_ptr failure_;
 };
 

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cstddef>
 #include <exception>
 #include <memory>
@@ -26,12 +27,14 @@ std::string_view take_document(std::string_view& text, std::string_view separato
 class MappedTxtReader final : public DocumentReader {
  public:
   MappedTxtReader(const fs::path& path, const DocumentSourceOptions& options)
-      : options_(options), file_(map_file(path)) {
-    rest_ = {static_cast<const char*>(file_->data()), static_cast<size_t>(file_->size_bytes())};
+      : options_(options), file_(std::make_shared<const StoragePtr>(map_file(path))) {
+    rest_ = {static_cast<const char*>((*file_)->data()),
+             static_cast<size_t>((*file_)->size_bytes())};
   }
 
   bool next(DocumentBatch& batch) override {
     batch.documents.clear();
+    batch.memory = file_;
     int64_t bytes = 0;
     while (!rest_.empty() && bytes < kBatchBytes &&
            std::ssize(batch.documents) < options_.batch_documents) {
@@ -45,7 +48,7 @@ class MappedTxtReader final : public DocumentReader {
 
  private:
   const DocumentSourceOptions& options_;
-  StoragePtr file_;
+  std::shared_ptr<const StoragePtr> file_;
   std::string_view rest_;
 };
 
@@ -57,52 +60,51 @@ class StreamedTxtReader final : public DocumentReader {
 
   bool next(DocumentBatch& batch) override {
     batch.documents.clear();
-    for (size_t wanted_bytes = kBatchBytes;;) {
-      buffer_.erase(0, given_out_);
-      given_out_ = 0;
-      fill(wanted_bytes);
+    for (;;) {
       take_documents(batch);
+      batch.memory = text_;
       if (!batch.documents.empty()) return true;
       if (failure_) std::rethrow_exception(failure_);
-      if (buffer_.empty()) return false;
-      if (given_out_ == 0) wanted_bytes = 2 * buffer_.size();  // one document, longer than that
+      if (at_end_ && rest_.empty()) return false;
+      // What is left begins the next piece; it may be all of one, of a long document.
+      read_piece(std::max<size_t>(kBatchBytes, 2 * rest_.size()));
     }
   }
 
  private:
-  void fill(size_t wanted_bytes) {
-    size_t size = buffer_.size();
-    if (at_end_ || failure_ || size >= wanted_bytes) return;
-    buffer_.resize(wanted_bytes);
+  /// The documents that are whole in the piece.
+  void take_documents(DocumentBatch& batch) {
+    const std::string_view separator = options_.txt_separator;
+    while (!rest_.empty() && std::ssize(batch.documents) < options_.batch_documents) {
+      const bool whole =
+          at_end_ || (!separator.empty() && rest_.find(separator) != std::string_view::npos);
+      if (!whole) break;
+      const std::string_view document = take_document(rest_, separator);
+      if (!document.empty()) batch.documents.push_back(document);
+    }
+  }
+  void read_piece(size_t wanted_bytes) {
+    const auto piece = std::make_shared<std::string>(rest_);
+    size_t size = piece->size();
+    piece->resize(wanted_bytes);
     try {
       while (!at_end_ && size < wanted_bytes) {
-        const size_t n = stream_->read({buffer_.data() + size, wanted_bytes - size});
+        const size_t n = stream_->read({piece->data() + size, wanted_bytes - size});
         at_end_ = n == 0;
         size += n;
       }
     } catch (const Error&) {
       failure_ = std::current_exception();  // first, the documents before it
     }
-    buffer_.resize(size);
-  }
-  /// Those that are whole in the buffer.
-  void take_documents(DocumentBatch& batch) {
-    const std::string_view separator = options_.txt_separator;
-    std::string_view rest = buffer_;
-    while (!rest.empty() && std::ssize(batch.documents) < options_.batch_documents) {
-      const bool whole =
-          at_end_ || (!separator.empty() && rest.find(separator) != std::string_view::npos);
-      if (!whole) break;
-      const std::string_view document = take_document(rest, separator);
-      if (!document.empty()) batch.documents.push_back(document);
-    }
-    given_out_ = buffer_.size() - rest.size();
+    piece->resize(size);
+    text_ = piece;
+    rest_ = *piece;
   }
 
   const DocumentSourceOptions& options_;
   std::unique_ptr<ByteStream> stream_;
-  std::string buffer_;
-  size_t given_out_ = 0;  // bytes of the buffer that the last batch took
+  std::shared_ptr<const std::string> text_;  // a piece of the file, shared with the batches
+  std::string_view rest_;                    // of it, not given out yet
   bool at_end_ = false;
   std::exception_ptr failure_;
 };

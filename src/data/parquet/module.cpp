@@ -192,6 +192,7 @@ class ParquetReader final : public DocumentReader {
 
   /// From the rows read, until the batch is long enough.
   void give_out(DocumentBatch& batch) {
+    batch.memory = rows_;
     int64_t bytes = 0;
     while (next_row_ < rows_end() && bytes < kBatchBytes &&
            std::ssize(batch.documents) < options_.batch_documents) {
