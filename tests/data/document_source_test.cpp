@@ -12,6 +12,7 @@
 
 #include "core/error.h"
 #include "support/compressed.h"
+#include "support/sanitizers.h"
 #include "support/temporary_folder.h"
 
 namespace nanochat {
@@ -346,6 +347,7 @@ TEST_F(DocumentSourceTest, AFileThatVanishesBeforeItsTurnIsNotFound) {
 
 /// Streaming must not hold the corpus: the peak of this process may grow by far less than the text.
 TEST_F(DocumentSourceTest, MemoryStaysBoundedWhileAFileIsStreamed) {
+  if (test::kSanitized) GTEST_SKIP() << "sanitizers keep freed memory";
   const auto peak_bytes = [] {
     struct rusage usage {};
     ::getrusage(RUSAGE_SELF, &usage);
