@@ -6,6 +6,7 @@
 #include <numeric>
 
 #include "core/error.h"
+#include "tokenizer/utf8.h"
 
 namespace nanochat {
 namespace {
@@ -25,6 +26,7 @@ constexpr int32_t kNoMerge = kNoToken << kPlaceBits;
 constexpr int kLongPlaceBits = 40;
 
 uint8_t byte(char c) noexcept { return static_cast<uint8_t>(c); }
+size_t byte_pair(const char* two) noexcept { return size_t{byte(two[0])} << 8 | byte(two[1]); }
 
 }  // namespace
 
@@ -38,6 +40,7 @@ BpeEncoder::BpeEncoder(std::span<const std::string> tokens)
     if (tokens[id].size() == 1) byte_ids_[byte(tokens[id][0])] = static_cast<int32_t>(id);
   }
   learn_pairs(tokens);
+  if (in_order_) learn_characters(tokens);
 }
 
 // See PairTable. Everything that can be merged on the way to a token is shorter than the token, so
@@ -64,28 +67,79 @@ void BpeEncoder::learn_pairs(std::span<const std::string> tokens) {
       continue;
     }
     pairs_.insert(ids[0], ids[1], static_cast<int32_t>(id));
+    in_order_ = in_order_ && std::max(ids[0], ids[1]) < static_cast<int32_t>(id);
     if (token.size() == 2) {
-      byte_pairs_[size_t{byte(token[0])} << 8 | byte(token[1])] = static_cast<int32_t>(id);
+      byte_pairs_[byte_pair(token.data())] = static_cast<int32_t>(id);
     }
   }
 }
 
+// Chinese has three bytes a character, and most characters are tokens. Merging may then start from
+// characters, under two conditions.
+//   - The tokens are in the order of merging, as in every vocabulary that was trained. Then a merge
+//     that takes a character as one of its parts has a higher id than the character, so that making
+//     the character first changes nothing.
+//   - No token cut from within a character (ill-formed UTF-8 on its own) may span the place between
+//     two characters. Any other that does so consists of whole characters, so nothing can take a
+//     part of a character away before it is whole. cut_pairs_ has the two bytes at such places of
+//     the tokens that are cut; there are few.
+void BpeEncoder::learn_characters(std::span<const std::string> tokens) {
+  character_ids_.resize(size_t{1} << 16, kNoToken);
+  cut_pairs_.resize(size_t{1} << 16);
+  for (size_t id = 0; id < tokens.size(); ++id) {
+    const std::string& token = tokens[id];
+    const utf8::Character first = utf8::decode(token, 0);
+    if (first.valid && first.length == token.size() && first.code_point < character_ids_.size() &&
+        is_made_by_merging(static_cast<int32_t>(id))) {
+      character_ids_[first.code_point] = static_cast<int32_t>(id);
+    }
+    if (utf8::find_invalid(token) == token.size()) continue;
+    for (size_t i = 1; i < token.size(); ++i) {
+      if ((byte(token[i]) & 0xC0) != 0x80) cut_pairs_[byte_pair(token.data() + i - 1)] = true;
+    }
+  }
+}
+
+/// The tokens of the characters of `piece`; 0 when merging has to start from bytes.
+int BpeEncoder::parts_of_characters(std::string_view piece, int32_t* parts) const noexcept {
+  if (character_ids_.empty()) return 0;
+  int n = 0;
+  for (size_t i = 0; i < piece.size();) {
+    const utf8::Character c = utf8::decode(piece, i);
+    if (!c.valid || c.code_point >= character_ids_.size()) return 0;
+    if (i > 0 && cut_pairs_[byte_pair(piece.data() + i - 1)]) return 0;
+    parts[n] = character_ids_[c.code_point];
+    if (parts[n] == kNoToken) return 0;
+    ++n;
+    i += c.length;
+  }
+  return n;
+}
+
 /// Up to kMaxShort bytes; `ids` has room for as many. Returns the number of ids.
 int BpeEncoder::merge_short(std::string_view piece, int32_t* ids) const noexcept {
-  const char* const bytes = piece.data();
-  const int n = static_cast<int>(piece.size());
   constexpr int kStride = 8;  // whole vectors, whatever n is
   alignas(32) int32_t merges[kMaxShort];
   int32_t parts[kMaxShort];
-  const int n_scanned = (n + kStride - 1) / kStride * kStride;
-  for (int i = 0; i + 1 < n; ++i) {
-    parts[i] = byte_ids_[byte(bytes[i])];
-    merges[i] = byte_pairs_[size_t{byte(bytes[i])} << 8 | byte(bytes[i + 1])] << kPlaceBits | i;
+  // Of English, bytes are characters.
+  int n = byte(piece.back()) < 0x80 ? 0 : parts_of_characters(piece, parts);
+  if (n > 0) {
+    for (int i = 0; i + 1 < n; ++i) {
+      merges[i] = pairs_.find(parts[i], parts[i + 1]) << kPlaceBits | i;
+    }
+  } else {
+    n = static_cast<int>(piece.size());
+    const char* const bytes = piece.data();
+    for (int i = 0; i + 1 < n; ++i) {
+      parts[i] = byte_ids_[byte(bytes[i])];
+      merges[i] = byte_pairs_[byte_pair(bytes + i)] << kPlaceBits | i;
+    }
+    parts[n - 1] = byte_ids_[byte(bytes[n - 1])];
   }
-  parts[n - 1] = byte_ids_[byte(bytes[n - 1])];
+  const int n_scanned = (n + kStride - 1) / kStride * kStride;
   for (int i = n - 1; i < n_scanned; ++i) merges[i] = kNoMerge;
 
-  // Bit i: a part starts at byte i.
+  // Bit i: a part starts where the i-th of the n did.
   uint64_t starts = ~uint64_t{0} >> (kMaxShort - n);
   for (;;) {
     int32_t least[kStride];
@@ -150,7 +204,7 @@ void BpeEncoder::merge_long(std::string_view piece, Scratch& scratch,
   for (int32_t i = 0; i < n; ++i) {
     const auto k = static_cast<size_t>(i);
     parts[k] = {byte_ids_[byte(piece[k])], kNoToken, i - 1, i + 1};
-    if (i + 1 < n) offer(i, byte_pairs_[size_t{byte(piece[k])} << 8 | byte(piece[k + 1])]);
+    if (i + 1 < n) offer(i, byte_pairs_[byte_pair(piece.data() + k)]);
   }
   std::ranges::make_heap(heap, std::greater<>{});
   while (!heap.empty()) {
@@ -189,6 +243,24 @@ BpeEncoder::Run::Run(const BpeEncoder& encoder, std::string_view text, Scratch& 
                      std::vector<int32_t>& ids)
     : encoder_(encoder), text_end_(text.data() + text.size()), scratch_(scratch), ids_(ids) {
   if (scratch.seen.empty()) scratch.seen.resize(kSeenPieces);
+}
+
+void BpeEncoder::Run::encode_waiting() {
+  for (int i = 0; i < n_waiting_; ++i) {
+    const auto& [chunk, key, hash] = waiting_[i];
+    if (n_buffered_ > kBuffer - kMaxShort) flush();
+    if (chunk.size() > ShortKey::kMaxSize) {
+      add_long(chunk);
+      continue;
+    }
+    const int32_t id = encoder_.token_of_.find(key, hash);
+    if (id != kNoToken) [[likely]] {
+      buffer_[n_buffered_++] = id;
+    } else {
+      add_short(chunk, key, hash);
+    }
+  }
+  n_waiting_ = 0;
 }
 
 void BpeEncoder::Run::flush() {

@@ -83,6 +83,9 @@ class TokenTable {
       if (static_cast<int>(differs == 0) | static_cast<int>(slot.size == 0)) return slot.id;
     }
   }
+  void prefetch(uint64_t hash) const noexcept {
+    __builtin_prefetch(&short_slots_[hash & short_mask_]);
+  }
   /// The same for longer ones.
   [[nodiscard]] int32_t find_long(std::string_view bytes) const noexcept;
 
