@@ -19,4 +19,7 @@ void add_common_options(CLI::App& command, CommonOptions& options);
 /// nanochat tok train, encode, decode, inspect, eval, export, import.
 void add_tok_commands(CLI::App& app, CommonOptions& common, Action& action);
 
+/// nanochat data ...
+void add_data_commands(CLI::App& app, CommonOptions& common, Action& action);
+
 }  // namespace nanochat::cli

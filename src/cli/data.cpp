@@ -1,0 +1,14 @@
+/// nanochat data ...: the group; what each command takes is parsed beside what it does
+/// (data_<command>_args.cpp).
+#include "cli/command_line.h"
+
+namespace nanochat::cli {
+
+void add_data_commands(CLI::App& app, CommonOptions& common, Action& action) {
+  CLI::App& data = *app.add_subcommand("data", "texts to train on: find, fetch, convert, make");
+  data.require_subcommand(1);
+  static_cast<void>(common);
+  static_cast<void>(action);
+}
+
+}  // namespace nanochat::cli
