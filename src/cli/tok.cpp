@@ -1,66 +1,13 @@
 #include "cli/tok.h"
 
-#include <charconv>
-#include <cmath>
-#include <functional>
 #include <memory>
-#include <set>
 #include <string>
-#include <utility>
-
-#include <fmt/format.h>
 
 #include "cli/command_line.h"
+#include "cli/option_types.h"
 
 namespace nanochat::cli {
 namespace {
-
-/// "32768", "2e9", "1.5M": whole numbers as people write them; -1 for what is none.
-int64_t parse_count(std::string_view text) {
-  double value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc()) return -1;
-  const std::string_view unit(end, static_cast<size_t>(text.data() + text.size() - end));
-  if (unit == "k" || unit == "K")
-    value *= 1e3;
-  else if (unit == "M")
-    value *= 1e6;
-  else if (unit == "G" || unit == "B")
-    value *= 1e9;
-  else if (!unit.empty())
-    return -1;
-  if (!(value >= 0 && value < 9e15) || value != std::floor(value)) return -1;
-  return static_cast<int64_t>(value);
-}
-
-/// "\\n", "\\t" and "\\\\" as the characters that they stand for.
-std::string unescaped(std::string_view text) {
-  std::string out;
-  for (size_t i = 0; i < text.size(); ++i) {
-    const char next = text[i] == '\\' && i + 1 < text.size() ? text[i + 1] : '\0';
-    const char c = next == 'n' ? '\n' : next == 't' ? '\t' : next == '\\' ? '\\' : '\0';
-    out += c != '\0' ? c : text[i];
-    if (c != '\0') ++i;
-  }
-  return out;
-}
-
-CLI::Option* add_count(CLI::App& command, const std::string& name, int64_t& value,
-                       const std::string& help) {
-  const auto assign = [&value, name](const std::string& text) {
-    value = parse_count(text);
-    if (value < 0)
-      throw CLI::ValidationError(name, fmt::format("'{}' is not a whole number", text));
-  };
-  return command.add_option_function<std::string>(name, assign, help)
-      ->type_name("N")
-      ->default_str(std::to_string(value));
-}
-
-/// The type's name lists them already.
-CLI::Validator one_of(std::set<std::string> words) {
-  return CLI::IsMember(std::move(words)).description("");
-}
 
 CLI::Option* add_tokenizer(CLI::App& command, std::string& tokenizer) {
   return command
@@ -94,17 +41,6 @@ void add_text_input(CLI::App& command, TextInput& input) {
       ->excludes(file);
   command.add_flag("--specials", input.with_specials,
                    "names of special tokens in the text, such as <|bos|>, are those tokens");
-}
-
-/// A command of the group: its options live as long as the program may run it.
-template <typename Options, typename Run>
-CLI::App& add_command(CLI::App& group, const char* name, const char* help, CommonOptions& common,
-                      Action& action, std::shared_ptr<Options> options, Run run) {
-  CLI::App& command = *group.add_subcommand(name, help);
-  command.final_callback([&common, &action, options, run] {
-    action = [&common, options, run] { run(common, *options); };
-  });
-  return command;
 }
 
 void add_train(CLI::App& tok, CommonOptions& common, Action& action) {

@@ -1,0 +1,38 @@
+/// Kinds of flags that several commands take.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <set>
+#include <string>
+#include <string_view>
+
+#include "cli/command_line.h"
+
+namespace nanochat::cli {
+
+/// "32768", "2e9", "1.5M": whole numbers as people write them; -1 for what is none.
+[[nodiscard]] int64_t parse_count(std::string_view text);
+
+/// "\\n", "\\t" and "\\\\" as the characters that they stand for.
+[[nodiscard]] std::string unescaped(std::string_view text);
+
+/// A flag that takes what parse_count() reads; with `minus_one`, -1 too.
+CLI::Option* add_count(CLI::App& command, const std::string& name, int64_t& value,
+                       const std::string& help, bool minus_one = false);
+
+/// One of these words. The type's name lists them already.
+[[nodiscard]] CLI::Validator one_of(std::set<std::string> words);
+
+/// A command of the group: its options live as long as the program may run it.
+template <typename Options, typename Run>
+CLI::App& add_command(CLI::App& group, const char* name, const char* help, CommonOptions& common,
+                      Action& action, std::shared_ptr<Options> options, Run run) {
+  CLI::App& command = *group.add_subcommand(name, help);
+  command.final_callback([&common, &action, options, run] {
+    action = [&common, options, run] { run(common, *options); };
+  });
+  return command;
+}
+
+}  // namespace nanochat::cli
