@@ -57,15 +57,6 @@ std::string_view advice_for(int error) {
   }
 }
 
-/// A rename is durable only when the folder that holds the names is.
-void sync_folder_of(const fs::path& path) {
-  const fs::path folder = path.has_parent_path() ? path.parent_path() : fs::path(".");
-  const FileDescriptor fd(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (fd.get() < 0) throw_errno("open", folder, errno);
-  // EINVAL: a file system that has nothing to flush for folders.
-  if (::fsync(fd.get()) != 0 && errno != EINVAL) throw_errno("flush", folder, errno);
-}
-
 /// Where a symbolic link leads, even if nothing is there yet. (std::filesystem follows only links
 /// that lead to something.)
 fs::path follow_links(fs::path path) {
@@ -80,7 +71,19 @@ fs::path follow_links(fs::path path) {
   return path;
 }
 
+/// A rename is durable only when the folder that holds the names is.
+void sync_folder_of(const fs::path& path) {
+  sync_folder(path.has_parent_path() ? path.parent_path() : fs::path("."));
+}
+
 }  // namespace
+
+void sync_folder(const fs::path& folder) {
+  const FileDescriptor fd(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (fd.get() < 0) throw_errno("open", folder, errno);
+  // EINVAL: a file system that has nothing to flush for folders.
+  if (::fsync(fd.get()) != 0 && errno != EINVAL) throw_errno("flush", folder, errno);
+}
 
 void throw_errno(std::string_view doing, const fs::path& path, int error) {
   const std::string reason = std::generic_category().message(error);

@@ -59,6 +59,10 @@ void write_file_atomically(const std::filesystem::path& path, std::string_view t
 /// larger than max_bytes: the caller knows what size makes sense.
 [[nodiscard]] std::string read_file(const std::filesystem::path& path, int64_t max_bytes);
 
+/// Flushes a folder's list of names: what was made, renamed or removed in it stays so when the
+/// machine stops. Throws NotFoundError or IoError.
+void sync_folder(const std::filesystem::path& folder);
+
 /// Turns a failed system call into the error that says what, where and what to do: NotFoundError
 /// for ENOENT and ENOTDIR, OutOfMemoryError for ENOMEM, else IoError. `doing` completes "cannot
 /// ...".
