@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <vector>
 
 #include "data/document_source.h"
 
@@ -18,7 +19,21 @@ class DocumentReader {
   /// Replaces documents and memory of the batch, by one document or more; false, and none, at the
   /// end. Throws as DocumentSource::next; after that the reader is spent.
   [[nodiscard]] virtual bool next(DocumentBatch& batch) = 0;
+
+  // Random access, for kinds that have it; the others leave these as they are.
+
+  /// The documents of each of the file's own row groups; empty for a kind that has none.
+  [[nodiscard]] virtual std::vector<int64_t> group_sizes() const { return {}; }
+  /// Goes on with the first document of that row group, and then those behind it.
+  virtual void seek_group(int64_t /*group*/) {}
+  /// Leaves out up to `n` documents without making them, and returns how many; 0 at the end of the
+  /// file, or when this kind cannot.
+  [[nodiscard]] virtual int64_t skip(int64_t /*n*/) { return 0; }
 };
+
+/// Opens a file by its ending. Throws UsageError for an unknown one. `options` must outlive it.
+[[nodiscard]] std::unique_ptr<DocumentReader> open_documents(const std::filesystem::path& path,
+                                                             const DocumentSourceOptions& options);
 
 /// Each opens `path`, whose ending told its kind. `options` must outlive the reader.
 [[nodiscard]] std::unique_ptr<DocumentReader> open_txt(const std::filesystem::path& path,

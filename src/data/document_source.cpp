@@ -70,7 +70,10 @@ std::vector<fs::path> files_of_glob(const std::string& pattern) {
   return files;
 }
 
-std::unique_ptr<DocumentReader> open(const fs::path& path, const DocumentSourceOptions& options) {
+}  // namespace
+
+std::unique_ptr<DocumentReader> open_documents(const fs::path& path,
+                                               const DocumentSourceOptions& options) {
   switch (kind_of(path)) {
     case FileKind::kTxt:
       return open_txt(path, options);
@@ -81,11 +84,9 @@ std::unique_ptr<DocumentReader> open(const fs::path& path, const DocumentSourceO
     case FileKind::kUnknown:
       break;
   }
-  NC_CHECK(false, "{} was checked", path.string());
+  check_kind(path);
   return nullptr;
 }
-
-}  // namespace
 
 std::vector<fs::path> find_document_files(std::span<const std::string> paths) {
   std::vector<fs::path> files;
@@ -123,7 +124,7 @@ struct DocumentSource::Impl {
     for (;;) {
       if (!reader) {
         if (next_file == files.size()) return false;
-        reader = open(files[next_file++], options);
+        reader = open_documents(files[next_file++], options);
       }
       batch.file = static_cast<int64_t>(next_file) - 1;
       if (reader->next(batch)) return true;

@@ -146,15 +146,29 @@ class JsonlReader final : public DocumentReader {
     return !batch.documents.empty();
   }
 
+  /// Lines that are left out are not parsed: errors in them are not seen.
+  int64_t skip(int64_t n) override {
+    if (failure_) std::rethrow_exception(failure_);
+    int64_t skipped = 0;
+    while (skipped < n && next_document()) ++skipped;
+    return skipped;
+  }
+
  private:
+  /// The next line that is not blank; false at the end.
+  bool next_document() {
+    while (lines_.next(line_)) {
+      if (lines_.number() == 1 && line_.starts_with("\xEF\xBB\xBF")) line_.remove_prefix(3);
+      if (line_.find_first_not_of(" \t\r") != std::string_view::npos) return true;
+    }
+    return false;
+  }
+
   /// Appends documents to `text`, and to ends_ where each ends.
   void read_batch(std::string& text) {
-    std::string_view line;
     while (std::ssize(ends_) < options_.batch_documents && std::ssize(text) < kBatchBytes &&
-           lines_.next(line)) {
-      if (lines_.number() == 1 && line.starts_with("\xEF\xBB\xBF")) line.remove_prefix(3);
-      if (line.find_first_not_of(" \t\r") == std::string_view::npos) continue;
-      text += parse(line);
+           next_document()) {
+      text += parse(line_);
       ends_.push_back(text.size());
     }
   }
@@ -230,6 +244,7 @@ class JsonlReader final : public DocumentReader {
   fs::path path_;
   const DocumentSourceOptions& options_;
   LineReader lines_;
+  std::string_view line_;  // the last one read
   simdjson::dom::parser parser_;
   std::string repaired_;
   std::vector<size_t> ends_;

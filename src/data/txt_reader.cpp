@@ -46,6 +46,14 @@ class MappedTxtReader final : public DocumentReader {
     return !batch.documents.empty();
   }
 
+  int64_t skip(int64_t n) override {
+    int64_t skipped = 0;
+    while (skipped < n && !rest_.empty()) {
+      if (!take_document(rest_, options_.txt_separator).empty()) ++skipped;
+    }
+    return skipped;
+  }
+
  private:
   const DocumentSourceOptions& options_;
   std::shared_ptr<const StoragePtr> file_;

@@ -5,6 +5,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include <arrow/api.h>
 #include <arrow/io/file.h>
@@ -101,6 +102,22 @@ class ParquetReader final : public DocumentReader {
       });
     }
     return true;
+  }
+
+  std::vector<int64_t> group_sizes() const override {
+    const auto metadata = reader_->parquet_reader()->metadata();
+    std::vector<int64_t> sizes;
+    for (int group = 0; group < metadata->num_row_groups(); ++group) {
+      sizes.push_back(metadata->RowGroup(group)->num_rows());
+    }
+    return sizes;
+  }
+
+  void seek_group(int64_t group) override {
+    rows_of_group_.reset();
+    rows_.reset();
+    next_row_ = 0;
+    group_ = static_cast<int>(group) - 1;
   }
 
  private:

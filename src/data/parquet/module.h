@@ -31,7 +31,7 @@ class ParquetWriter {
 
 /// Module and program are built together and must be of one build; this number is the guard. It
 /// grows with every change of DocumentReader, DocumentSourceOptions or what is in this file.
-inline constexpr int kParquetModuleInterface = 2;
+inline constexpr int kParquetModuleInterface = 3;
 
 /// What the module exports.
 inline constexpr const char* kParquetInterfaceSymbol = "nanochat_parquet_interface";
