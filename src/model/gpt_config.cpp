@@ -31,16 +31,40 @@ void for_each_field(Config& c, F&& f) {
 constexpr std::array kRequired{"sequence_len", "vocab_size", "n_layer",
                                "n_head",       "n_kv_head",  "n_embd"};
 
+constexpr int64_t kChannelsPerLayer = 64, kHeadDim = 128, kMostDepth = 1 << 16;
+
+int64_t heads_of_depth(int64_t depth) {
+  return std::max<int64_t>(1, (kChannelsPerLayer * depth + kHeadDim - 1) / kHeadDim);
+}
+
+/// Whether the heads have a whole, even number of channels. Odd depths mostly do not: one head more
+/// than depth / 2 shares 64 depth channels.
+bool divides_into_heads(int64_t depth) {
+  return kChannelsPerLayer * depth % (2 * heads_of_depth(depth)) == 0;
+}
+
 }  // namespace
 
 GptConfig GptConfig::from_depth(int64_t depth, int64_t vocab_size, int64_t sequence_len) {
+  if (depth <= 0 || depth > kMostDepth) {
+    throw UsageError("depth {}: expected 1 to {}", depth, kMostDepth);
+  }
   GptConfig c;
   c.sequence_len = sequence_len;
   c.vocab_size = vocab_size;
   c.n_layer = depth;
-  c.n_embd = 64 * depth;
-  c.n_head = std::max<int64_t>(1, (c.n_embd + 127) / 128);
+  c.n_embd = kChannelsPerLayer * depth;
+  c.n_head = heads_of_depth(depth);
   c.n_kv_head = c.n_head;
+  if (!divides_into_heads(depth)) {
+    int64_t below = depth, above = depth;
+    while (!divides_into_heads(below)) --below;  // 1 does
+    while (!divides_into_heads(above)) ++above;
+    throw UsageError(
+        "depth {} gives {} channels, which do not divide into {} heads of about 128 each: choose "
+        "depth {} or {} (every even one will do)",
+        depth, c.n_embd, c.n_head, below, above);
+  }
   c.validate();
   return c;
 }
@@ -55,10 +79,7 @@ void GptConfig::validate() const {
     }
   });
   if (n_embd % n_head != 0) {
-    throw UsageError(
-        "n_embd {} does not divide by n_head {}: choose an even --depth, or --n-head so that it "
-        "does",
-        n_embd, n_head);
+    throw UsageError("n_embd {} does not divide by n_head {}", n_embd, n_head);
   }
   if (n_head % n_kv_head != 0) {
     throw UsageError("n_head {} does not divide by n_kv_head {}", n_head, n_kv_head);
