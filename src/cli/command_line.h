@@ -19,6 +19,9 @@ void add_common_options(CLI::App& command, CommonOptions& options);
 /// nanochat tok train, encode, decode, inspect, eval, export, import.
 void add_tok_commands(CLI::App& app, CommonOptions& common, Action& action);
 
+/// nanochat plan.
+void add_plan_command(CLI::App& app, CommonOptions& common, Action& action);
+
 /// nanochat data ...
 void add_data_commands(CLI::App& app, CommonOptions& common, Action& action);
 

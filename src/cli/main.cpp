@@ -84,6 +84,7 @@ void run(int argc, char** argv) {
   CLI::App& info = *app.add_subcommand("info", "what this build and this machine have");
   add_common_options(info, common);
   info.final_callback([&] { action = [&] { run_info(common); }; });
+  add_plan_command(app, common, action);
   add_tok_commands(app, common, action);
 
   check_command_words(app, argc, argv);
