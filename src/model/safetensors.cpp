@@ -11,9 +11,6 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
-#define XXH_INLINE_ALL  // one header, nothing to link; and inlining is faster on short input
-#include <xxhash.h>
-
 #include "core/file.h"
 #include "core/mapped_file.h"
 #include "core/parallel.h"
@@ -26,9 +23,11 @@ static_assert(std::endian::native == std::endian::little, "the format is little-
 constexpr int64_t kLengthBytes = 8;               // of the field that holds the header's length
 constexpr int64_t kMaxHeaderBytes = 100'000'000;  // the reference implementation's limit
 constexpr int64_t kAlignment = 64;                // one cache line, one 512-bit vector
+constexpr size_t kWriteBytes = 1 << 20;           // fits the L2
 constexpr std::string_view kMetadataKey = "__metadata__";
 constexpr std::string_view kSealKey = "nanochat.xxh3";       // of the metadata itself
 constexpr std::string_view kChecksumKey = "nanochat.xxh3:";  // followed by a tensor's name
+constexpr std::string_view kZero("", 1);                     // ends a text that is hashed
 
 constexpr std::array<std::pair<std::string_view, DType>, 7> kDTypes{{{"F64", DType::kF64},
                                                                      {"F32", DType::kF32},
@@ -63,43 +62,31 @@ std::string printable(std::string_view text) {
 
 // ---- checksums
 
-/// Sixteen hexadecimal digits, lower case.
-std::string to_hex(uint64_t x) { return fmt::format("{:016x}", x); }
-std::optional<uint64_t> from_hex(std::string_view text) {
-  uint64_t x = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), x, 16);
-  // Going back and forth refuses upper case and short forms: one value has one spelling.
-  if (error != std::errc() || end != text.data() + text.size() || to_hex(x) != text) return {};
-  return x;
-}
-
 /// XXH3 (64 bits) of a tensor's name, dtype, shape and bytes, so that a damaged header shows too.
 uint64_t checksum_of(const SafetensorsEntry& entry, const void* data) noexcept {
-  XXH3_state_t state;
-  XXH3_64bits_reset(&state);
-  const auto add_text = [&state](std::string_view text) {
-    XXH3_64bits_update(&state, text.data(), text.size());
-    XXH3_64bits_update(&state, "", 1);  // the terminating zero keeps neighbours apart
+  Xxh3 hash;
+  const auto add_text = [&hash](std::string_view text) {
+    hash.update(text);
+    hash.update(kZero);  // keeps neighbours apart
   };
   add_text(entry.name);
   add_text(format_name(entry.dtype));
-  for (const int64_t extent : entry.shape.dims()) {
-    XXH3_64bits_update(&state, &extent, sizeof(extent));
-  }
-  XXH3_64bits_update(&state, data, static_cast<size_t>(entry.size_bytes));
-  return XXH3_64bits_digest(&state);
+  hash.update(std::as_bytes(entry.shape.dims()));
+  hash.update({static_cast<const std::byte*>(data), static_cast<size_t>(entry.size_bytes)});
+  return hash.digest();
 }
 
 /// XXH3 of all metadata but the seal itself; it covers the tensors' checksums.
 uint64_t seal_of(const SafetensorsMetadata& metadata) {
-  XXH3_state_t state;
-  XXH3_64bits_reset(&state);
+  Xxh3 hash;
   for (const auto& [key, value] : metadata) {
     if (key == kSealKey) continue;
-    XXH3_64bits_update(&state, key.c_str(), key.size() + 1);
-    XXH3_64bits_update(&state, value.c_str(), value.size() + 1);
+    for (const std::string_view text : {std::string_view(key), std::string_view(value)}) {
+      hash.update(text);
+      hash.update(kZero);
+    }
   }
-  return XXH3_64bits_digest(&state);
+  return hash.digest();
 }
 
 /// Moves our checksums from the metadata to the entries. A file has all of them or none.
@@ -530,8 +517,9 @@ void SafetensorsFile::check_finite() const {
   }
 }
 
-void write_safetensors(const std::filesystem::path& path, std::span<const NamedTensor> tensors,
-                       const SafetensorsMetadata& metadata, bool finite) {
+FileDigest write_safetensors(const std::filesystem::path& path,
+                             std::span<const NamedTensor> tensors,
+                             const SafetensorsMetadata& metadata, bool finite) {
   const std::string file_name = path.string();
   for (const auto& [key, value] : metadata) {
     NC_CHECK(!key.starts_with(kSealKey), "metadata key '{}' is reserved", key);
@@ -564,13 +552,23 @@ void write_safetensors(const std::filesystem::path& path, std::span<const NamedT
   });
 
   AtomicFile file(path);
+  Xxh3 hash;
+  const auto write = [&](std::span<const std::byte> bytes) {
+    while (!bytes.empty()) {  // hashed in pieces, while each is in the cache for the writing
+      const auto piece = bytes.first(std::min(bytes.size(), kWriteBytes));
+      hash.update(piece);
+      file.write(piece);
+      bytes = bytes.subspan(piece.size());
+    }
+  };
   const std::string header = header_text(file_name, entries, metadata);
-  file.write(std::as_bytes(std::span(header)));
+  write(std::as_bytes(std::span(header)));
   for (const NamedTensor* const t : order) {
-    file.write({static_cast<const std::byte*>(t->tensor.raw()),
-                static_cast<size_t>(t->tensor.size_bytes())});
+    write({static_cast<const std::byte*>(t->tensor.raw()),
+           static_cast<size_t>(t->tensor.size_bytes())});
   }
   file.commit();
+  return {file.size_bytes(), hash.digest()};
 }
 
 }  // namespace nanochat

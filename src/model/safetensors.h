@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "core/tensor.h"
+#include "core/xxh3.h"
 
 namespace nanochat {
 
@@ -104,11 +105,13 @@ struct NamedTensor {
 
 /// Writes tensors and `metadata` with checksums: to a temporary name, flushed to disk, renamed to
 /// `path`; whatever goes wrong, a file that was there before stays as it was. Tensor bytes go from
-/// their storage to the file: no second copy is made. Same input, same bytes.
+/// their storage to the file: no second copy is made. Same input, same bytes. Returns what was
+/// written, hashed on the way.
 ///   finite   refuse (NumericError) a NaN or an infinity before anything is written
 /// Names must be distinct, and metadata keys must not begin with "nanochat.xxh3". Throws IoError
 /// (disk full, no permission) and DataError when a name or a metadata text is not UTF-8.
-void write_safetensors(const std::filesystem::path& path, std::span<const NamedTensor> tensors,
-                       const SafetensorsMetadata& metadata = {}, bool finite = false);
+FileDigest write_safetensors(const std::filesystem::path& path,
+                             std::span<const NamedTensor> tensors,
+                             const SafetensorsMetadata& metadata = {}, bool finite = false);
 
 }  // namespace nanochat

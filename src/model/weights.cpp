@@ -25,12 +25,12 @@ Tensor widened(const Tensor& t) {
 
 }  // namespace
 
-void save_weights(const Gpt& model, const std::filesystem::path& path,
-                  SafetensorsMetadata metadata) {
+FileDigest save_weights(const Gpt& model, const std::filesystem::path& path,
+                        SafetensorsMetadata metadata) {
   std::vector<NamedTensor> tensors;
   for (const Parameter& p : model.parameters()) tensors.push_back({p.name, p.value});
   metadata.emplace(kConfigKey, model.config().to_json());
-  write_safetensors(path, tensors, metadata, /*finite=*/true);
+  return write_safetensors(path, tensors, metadata, /*finite=*/true);
 }
 
 GptConfig read_gpt_config(const SafetensorsFile& file) {

@@ -12,8 +12,8 @@ namespace nanochat {
 /// Writes the master weights under upstream's state-dict keys, and the configuration as metadata
 /// "config". Throws as write_safetensors; a weight that is not finite is refused (NumericError) and
 /// an older file stays.
-void save_weights(const Gpt& model, const std::filesystem::path& path,
-                  SafetensorsMetadata metadata = {});
+FileDigest save_weights(const Gpt& model, const std::filesystem::path& path,
+                        SafetensorsMetadata metadata = {});
 
 /// The configuration that save_weights put there. Throws DataError when it is missing or wrong.
 [[nodiscard]] GptConfig read_gpt_config(const SafetensorsFile& file);
