@@ -13,7 +13,7 @@ namespace nanochat::cli {
 /// What the command line asks for, run when all of it has been parsed.
 using Action = std::function<void()>;
 
-/// --base-dir, --threads, --json and --quiet, which every command takes.
+/// --base-dir, --threads, --config, --json and --quiet, which every command takes.
 void add_common_options(CLI::App& command, CommonOptions& options);
 
 /// nanochat tok train, encode, decode, inspect, eval, export, import.
@@ -24,5 +24,11 @@ void add_plan_command(CLI::App& app, CommonOptions& common, Action& action);
 
 /// nanochat data ...
 void add_data_commands(CLI::App& app, CommonOptions& common, Action& action);
+
+/// nanochat train base.
+void add_train_commands(CLI::App& app, CommonOptions& common, Action& action);
+
+/// nanochat eval loss, nanochat sample: what is done with a model.
+void add_model_commands(CLI::App& app, CommonOptions& common, Action& action);
 
 }  // namespace nanochat::cli

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <filesystem>
+#include <string>
 
 namespace nanochat::cli {
 
@@ -12,6 +13,8 @@ struct CommonOptions {
   int threads = 0;                 ///< 0: as many as the machine gives
   bool json = false;               ///< the result as one JSON object on stdout
   bool quiet = false;
+  std::string command_line{};  ///< as typed
+  std::string config{};        ///< its flags have been put among the others (config_file.h)
 };
 
 /// --base-dir, else $NANOCHAT_BASE_DIR, else ~/.cache/nanochat. Throws UsageError when none of the

@@ -27,6 +27,8 @@ InterruptGuard::~InterruptGuard() {
   ::sigaction(SIGTERM, &old_terminate_, nullptr);
 }
 
+bool InterruptGuard::requested() const noexcept { return caught_signal != 0; }
+
 void InterruptGuard::check() const {
   if (const int signal = caught_signal; signal != 0) throw Interrupted(signal);
 }

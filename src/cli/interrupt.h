@@ -27,6 +27,8 @@ class InterruptGuard {
   InterruptGuard(const InterruptGuard&) = delete;
   InterruptGuard& operator=(const InterruptGuard&) = delete;
 
+  /// There was one.
+  [[nodiscard]] bool requested() const noexcept;
   /// Throws Interrupted when there was one.
   void check() const;
 

@@ -8,9 +8,12 @@
 #include <new>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "cli/command_line.h"
 #include "cli/commands.h"
+#include "cli/config_file.h"
 #include "cli/interrupt.h"
 #include "core/error.h"
 #include "core/file.h"
@@ -26,6 +29,8 @@ void add_common_options(CLI::App& command, CommonOptions& options) {
       "where files are kept (else $NANOCHAT_BASE_DIR, else ~/.cache/nanochat)");
   command.add_option("--threads", options.threads, "CPU threads (default: one per usable core)")
       ->check(CLI::Range(1, 1024));
+  command.add_option("--config", options.config, "flags from a TOML file; those given here win")
+      ->type_name("FILE.toml");
   command.add_flag("--json", options.json, "print the result as one JSON object");
   command.add_flag("--quiet", options.quiet, "say nothing but warnings and errors on stderr");
 }
@@ -80,16 +85,26 @@ void run(int argc, char** argv) {
   app.require_subcommand(0, 1);
 
   CommonOptions common;
+  for (int i = 0; i < argc; ++i) {
+    if (i > 0) common.command_line += ' ';
+    common.command_line += argv[i];
+  }
   Action action;
   CLI::App& info = *app.add_subcommand("info", "what this build and this machine have");
   add_common_options(info, common);
   info.final_callback([&] { action = [&] { run_info(common); }; });
   add_plan_command(app, common, action);
   add_tok_commands(app, common, action);
+  add_data_commands(app, common, action);
+  add_train_commands(app, common, action);
+  add_model_commands(app, common, action);
 
   check_command_words(app, argc, argv);
   try {
-    app.parse(argc, argv);
+    std::vector<std::string> arguments =
+        with_config_file(app, std::vector<std::string>(argv + 1, argv + argc));
+    std::ranges::reverse(arguments);  // CLI11 takes them from the back
+    app.parse(std::move(arguments));
   } catch (const CLI::Success& asked) {  // --help, --version: prints to stdout
     app.exit(asked);
     return;

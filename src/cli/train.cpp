@@ -1,0 +1,95 @@
+#include "cli/train.h"
+
+#include <set>
+#include <sstream>
+
+#include <fmt/format.h>
+
+#include "cli/command_line.h"
+#include "cli/option_types.h"
+
+namespace nanochat::cli {
+namespace {
+
+/// A flag for each setting, by the type of its field.
+class SettingFlags {
+ public:
+  explicit SettingFlags(CLI::App& command) : command_(command) {}
+
+  void operator()(const SettingInfo& info, int64_t& value) {
+    finish(info, add_count(command_, flag(info), value, info.help, /*minus_one=*/true));
+  }
+  void operator()(const SettingInfo& info, double& value) {
+    finish(
+        info,
+        command_.add_option(flag(info), value, info.help)->default_str(fmt::format("{}", value)));
+  }
+  void operator()(const SettingInfo& info, bool& value) {
+    command_.add_flag(flag(info), value, info.help)->group(info.group);
+  }
+  void operator()(const SettingInfo& info, std::string& value) {
+    CLI::Option* const option = command_.add_option_function<std::string>(
+        flag(info),
+        [&value, is_separator = info.name == std::string("txt-separator")](
+            const std::string& text) { value = is_separator ? unescaped(text) : text; },
+        info.help);
+    if (!value.empty()) option->default_str(value);
+    std::set<std::string> words;
+    std::istringstream type(info.type);
+    for (std::string word; std::getline(type, word, '|');) words.insert(word);
+    // "auto|f32|bf16" lists the values; "NAME|PATH" stands for them.
+    if (words.size() > 1 && std::islower(static_cast<unsigned char>(*info.type))) {
+      option->check(one_of(words));
+    }
+    finish(info, option);
+  }
+  void operator()(const SettingInfo& info, std::vector<std::string>& value) {
+    command_.add_option(flag(info), value, info.help)
+        ->expected(1, -1)
+        ->type_name(info.type)
+        ->group(info.group);
+  }
+
+ private:
+  static std::string flag(const SettingInfo& info) { return fmt::format("--{}", info.name); }
+  static void finish(const SettingInfo& info, CLI::Option* option) {
+    option->type_name(info.type)->group(info.group)->take_last();  // scripts add to a command
+  }
+
+  CLI::App& command_;
+};
+
+void add_base(CLI::App& train, CommonOptions& common, Action& action) {
+  const auto o = std::make_shared<TrainBaseOptions>();
+  CLI::App& base =
+      add_command(train, "base", "pretrain a model on text", common, action, o, run_train_base);
+  for_each_setting(o->config, SettingFlags(base));
+  const char* const kRun = "Checkpoints";
+  base.add_option("--run", o->run,
+                  "name of the run: <base>/runs/base/NAME (default: d and the depth)")
+      ->type_name("NAME")
+      ->group(kRun);
+  base.add_option("--resume", o->resume,
+                  "go on from a checkpoint of the run, to the bit; latest starts from the "
+                  "beginning when there is none yet")
+      ->type_name("latest|STEP")
+      ->group(kRun);
+  base.add_flag("--overwrite", o->overwrite,
+                "delete the checkpoints of an earlier run of this name")
+      ->group(kRun);
+  add_count(base, "--profile", o->profile,
+            "write a trace of so many steps (trace.json, for Perfetto or chrome://tracing)")
+      ->type_name("STEPS")
+      ->group("Machine");
+  add_common_options(base, common);
+}
+
+}  // namespace
+
+void add_train_commands(CLI::App& app, CommonOptions& common, Action& action) {
+  CLI::App& train = *app.add_subcommand("train", "train a model");
+  train.require_subcommand(1);
+  add_base(train, common, action);
+}
+
+}  // namespace nanochat::cli
