@@ -173,7 +173,7 @@ class Backend {
   ///   dlogits[n,v] = weight[n] * (softmax(z)[n,v] - [v == target]) * (1 - (z/cap)^2)
   /// target < 0: the row is ignored, loss 0 and gradient 0. weight[n] == 0 gives gradient 0 too.
   /// logits [N, V] act, overwritten by dlogits when with_gradient, else left as they are.
-  /// targets [N] i32 in [-1, V), weight [N] f32, loss [N] stat. cap > 0.
+  /// targets [N] i32 in [-1, V), weight [N] f32, loss [N] stat. cap > 0. inf is capped, NaN stays.
   virtual void softcap_cross_entropy(Tensor& logits, const Tensor& targets, const Tensor& weight,
                                      float cap, bool with_gradient, Tensor& loss) = 0;
   /// y = cap * tanh(x / cap). x act, y act or f32, same numel; y may be x.

@@ -96,29 +96,49 @@ TEST_P(CpuCrossEntropyTest, RowsWithoutTargetOrWeightGetNoGradientEvenFromNan) {
   }
 }
 
-// The cap would hide an infinite logit: tanh(inf) = 1. The trainer must see it.
-TEST_P(CpuCrossEntropyTest, ALogitThatIsNotFiniteMakesTheLossNan) {
+TEST_P(CpuCrossEntropyTest, ANanLogitMakesTheLossAndTheGradientNan) {
   constexpr int64_t V = 37;
   const Tensor targets = tensor_of<int32_t>(std::vector{3}, {1});
   const Tensor weight = tensor_of<float>(std::vector{1.0F}, {1});
   for (const DType act : {DType::kF32, DType::kBf16}) {
     for (const float cap : {15.0F, 1000.0F}) {
-      for (const float bad :
-           {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity(),
-            -std::numeric_limits<float>::infinity()}) {
+      for (const int64_t at : {0, 3, 17, 36}) {
+        for (const bool with_gradient : {false, true}) {
+          SCOPED_TRACE(fmt::format("{} cap {} logit {}", name_of(act), cap, at));
+          Tensor x = random_normal({1, V}, DType::kF32, kSeed + 6);
+          x.data<float>()[at] = std::numeric_limits<float>::quiet_NaN();
+          Tensor logits = converted(x, act);
+          Tensor loss({1}, DType::kF32);
+          backend().softcap_cross_entropy(logits, targets, weight, cap, with_gradient, loss);
+          EXPECT_TRUE(std::isnan(loss.data<float>()[0])) << loss.data<float>()[0];
+          if (!with_gradient) continue;
+          for (const double gradient : to_doubles(logits)) EXPECT_TRUE(std::isnan(gradient));
+        }
+      }
+    }
+  }
+}
+
+TEST_P(CpuCrossEntropyTest, AnInfiniteLogitIsAtTheCap) {
+  constexpr int64_t V = 37;
+  constexpr float kInf = std::numeric_limits<float>::infinity();
+  const Tensor targets = tensor_of<int32_t>(std::vector{3}, {1});
+  const Tensor weight = tensor_of<float>(std::vector{1.0F}, {1});
+  for (const DType act : {DType::kF32, DType::kBf16}) {
+    for (const float cap : {15.0F, 1000.0F}) {
+      for (const float infinite : {kInf, -kInf}) {
         for (const int64_t at : {0, 3, 17, 36}) {
-          for (const bool with_gradient : {false, true}) {
-            SCOPED_TRACE(fmt::format("{} cap {} logit {} = {}", name_of(act), cap, at, bad));
-            Tensor x = random_normal({1, V}, DType::kF32, kSeed + 6);
-            x.data<float>()[at] = bad;
-            Tensor logits = converted(x, act);
-            Tensor loss({1}, DType::kF32);
-            backend().softcap_cross_entropy(logits, targets, weight, cap, with_gradient, loss);
-            EXPECT_TRUE(std::isnan(loss.data<float>()[0])) << loss.data<float>()[0];
-            if (with_gradient) {
-              EXPECT_TRUE(std::isnan(to_doubles(logits)[3]));
-            }
-          }
+          SCOPED_TRACE(fmt::format("{} cap {} logit {} = {}", name_of(act), cap, at, infinite));
+          Tensor x = random_normal({1, V}, DType::kF32, kSeed + 7);
+          x.data<float>()[at] = infinite;
+          Tensor logits = converted(x, act), expected_logits = converted(x, act);
+          Tensor loss({1}, DType::kF32), expected({1}, DType::kF32);
+          reference_backend().softcap_cross_entropy(expected_logits, targets, weight, cap, true,
+                                                    expected);
+          backend().softcap_cross_entropy(logits, targets, weight, cap, true, loss);
+          EXPECT_TRUE(std::isfinite(expected.data<float>()[0]));
+          expect_close(loss, expected, {.abs = 1e-5, .rel_of_max = 1e-6});
+          expect_close(logits, expected_logits, {.abs = 2e-6, .rel_of_max = 2e-2});
         }
       }
     }

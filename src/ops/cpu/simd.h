@@ -124,7 +124,7 @@ NC_INLINE F32 select(I32 mask, F32 x, F32 y) {
   const U32 m = reinterpret_cast<U32>(mask);
   return as_f32((m & as_u32(x)) | (~m & as_u32(y)));
 }
-NC_INLINE F32 max(F32 a, F32 b) {
+NC_INLINE F32 max(F32 a, F32 b) {  // b where either is a NaN
 #if defined(NC_ISA_AVX512)
   return _mm512_max_ps(a, b);
 #elif defined(NC_ISA_AVX2)
@@ -133,7 +133,7 @@ NC_INLINE F32 max(F32 a, F32 b) {
   return select(a > b, a, b);
 #endif
 }
-NC_INLINE F32 min(F32 a, F32 b) {
+NC_INLINE F32 min(F32 a, F32 b) {  // likewise
 #if defined(NC_ISA_AVX512)
   return _mm512_min_ps(a, b);
 #elif defined(NC_ISA_AVX2)

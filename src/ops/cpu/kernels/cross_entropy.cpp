@@ -31,7 +31,8 @@ struct SmallCap {
         minus_two_cap_log2e(set1(-2 * cap * kLog2E)) {}
 
   NC_INLINE Terms operator()(F32 x) const {
-    // At |z/cap| = 1 - 2^-100 f32 has long stopped to tell z from cap.
+    // At |z/cap| = 1 - 2^-100 f32 has long stopped to tell z from cap. A NaN stays one: it comes
+    // second in min and max.
     const F32 y = max(set1(-100.0F), min(set1(100.0F), x * to_exponent));
     const F32 r = reciprocal(exp2_bounded(y) + 1.0F);
     return {exp2_bounded(fma(r, minus_two_cap_log2e, cap_log2e)), 4.0F * fma(-r, r, r)};
@@ -62,20 +63,17 @@ NC_INLINE float small_cap_row(T* logits, int64_t V, int32_t target, float weight
   const SmallCap terms_of(cap);
   const float x_target = load_partial(logits + target, 1)[0];
   double sum = 0;
-  F32 poison = zero();  // 0 x is NaN for an infinite or NaN x
   for (int64_t block = 0; block < V; block += kFold * kLanes) {
     const int64_t n = V - block < kFold * kLanes ? V - block : kFold * kLanes;
     F32 partial = zero();
     for_vectors(n, [&](int64_t i, auto part) {
       const F32 x = load_at(logits + block + i, part);
       const Terms t = terms_of(x);
-      poison = fma(x, zero(), poison);
       partial += inside(t.exp_z, 0, part);
       if constexpr (kGradient) store_at(scratch + block + i, t.exp_z * t.slope, part);
     });
     sum += static_cast<double>(reduce_add(partial));
   }
-  sum += static_cast<double>(reduce_add(poison));
 
   const Terms t = terms_of(set1(x_target));
   const float p_target = static_cast<float>(static_cast<double>(t.exp_z[0]) / sum);
@@ -96,11 +94,10 @@ template <typename T, bool kGradient>
 NC_INLINE float large_cap_row(T* logits, int64_t V, int32_t target, float weight, float cap,
                               float* scratch) {
   const F32 vcap = set1(cap), inv_cap = set1(1 / cap);
-  F32 largest = set1(-3.4e38F), poison = zero();
+  F32 largest = set1(-3.4e38F);
   for_vectors(V, [&](int64_t i, auto part) {
     const F32 x = load_at(logits + i, part);
     const F32 z = vcap * tanh(x / vcap);
-    poison = fma(x, zero(), poison);
     store_at(scratch + i, z, part);
     largest = max(largest, inside(z, -3.4e38F, part));
   });
@@ -124,7 +121,6 @@ NC_INLINE float large_cap_row(T* logits, int64_t V, int32_t target, float weight
     });
     sum += static_cast<double>(reduce_add(partial));
   }
-  sum += static_cast<double>(reduce_add(poison));
 
   const float p_target =
       static_cast<float>(static_cast<double>(exp(set1(z_target - top))[0]) / sum);
