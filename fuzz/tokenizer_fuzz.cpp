@@ -54,6 +54,33 @@ Vocabulary make_vocabulary(uint64_t seed, bool trained, std::string_view alphabe
   return Vocabulary::from_tokens(std::move(tokens), pattern);
 }
 
+/// As training on Chinese makes them: characters, words, and one token that is cut from within a
+/// character, so that merging may start from characters in most places.
+Vocabulary vocabulary_of_characters(uint64_t seed) {
+  constexpr std::string_view kCharacters[] = {"\xc3\xa9", "\xe4\xbd\xa0", "\xe5\xa5\xbd",
+                                              "\xe5\xbd\xa9", "\xf0\x9f\xa0\xa5"};
+  Random random{seed};
+  std::vector<std::string> tokens;
+  for (int b = 0; b < 256; ++b) tokens.emplace_back(1, static_cast<char>(b));
+  std::set<std::string> known(tokens.begin(), tokens.end());
+  std::vector<std::string> parts = {"a"};
+  const auto add = [&](const std::string& token) {
+    if (known.insert(token).second) tokens.push_back(token);
+  };
+  for (const std::string_view character : kCharacters) {
+    for (size_t n = 2; n <= character.size(); ++n) add(std::string(character.substr(0, n)));
+    parts.emplace_back(character);
+  }
+  add(parts[random.below(parts.size())] + kCharacters[1 + random.below(4)][0]);
+  while (tokens.size() < 330) {
+    const std::string token = parts[random.below(parts.size())] + parts[random.below(parts.size())];
+    if (token.size() > 40) continue;
+    add(token);
+    parts.push_back(token);
+  }
+  return Vocabulary::from_tokens(std::move(tokens));
+}
+
 struct Subject {
   explicit Subject(const Vocabulary& vocabulary) : naive(vocabulary), fast(vocabulary) {}
   nanochat::test::NaiveBpe naive;
@@ -69,6 +96,9 @@ const std::vector<std::unique_ptr<Subject>>& subjects() {
       made.push_back(std::make_unique<Subject>(
           make_vocabulary(seed, seed % 2 == 0, kAlphabets[seed / 2 % 2],
                           seed < 4 ? nanochat::kNanochatPattern : nanochat::kGpt4Pattern)));
+    }
+    for (uint64_t seed = 0; seed < 4; ++seed) {
+      made.push_back(std::make_unique<Subject>(vocabulary_of_characters(seed)));
     }
     return made;
   }();

@@ -70,6 +70,50 @@ Vocabulary arbitrary_vocabulary(std::mt19937& random, size_t n_merges) {
   return Vocabulary::from_tokens(std::move(tokens));
 }
 
+/// Of two, three and four bytes; the last is beyond the encoder's table of characters.
+const std::vector<std::string> kCharacters = {"\xc3\xa9", "\xe4\xbd\xa0", "\xe5\xa5\xbd",
+                                              "\xe5\xbd\xa9", "\xf0\x9f\xa0\xa5"};
+
+/// As training on Chinese makes them: most characters, words, and now and then a token that is cut
+/// from within a character.
+Vocabulary vocabulary_of_characters(std::mt19937& random, size_t n_merges) {
+  std::vector<std::string> tokens = single_bytes();
+  std::set<std::string> known(tokens.begin(), tokens.end());
+  const auto add = [&](const std::string& token) {
+    if (known.insert(token).second) tokens.push_back(token);
+  };
+  std::vector<std::string> parts = {"a"};
+  for (const std::string& character : kCharacters) {
+    if (random() % 8 == 0) continue;
+    for (size_t n = 2; n <= character.size(); ++n) add(character.substr(0, n));
+    parts.push_back(character);
+  }
+  for (size_t i = 0; i < n_merges; ++i) {
+    std::string token = parts[random() % parts.size()];
+    if (random() % 64 == 0) {
+      // The start of the next character, which then is no token of the usual way.
+      token += kCharacters[random() % kCharacters.size()][0];
+    } else if (random() % 64 == 0) {
+      token.insert(0, 1, kCharacters[random() % kCharacters.size()].back());
+    } else {
+      token += parts[random() % parts.size()];
+    }
+    if (token.size() > 30) continue;
+    add(token);
+    parts.push_back(token);
+  }
+  return Vocabulary::from_tokens(std::move(tokens));
+}
+
+std::string text_of_characters(std::mt19937& random, size_t n_characters) {
+  std::string text;
+  for (size_t i = 0; i < n_characters; ++i) {
+    text += random() % 16 == 0 ? "a" : kCharacters[random() % kCharacters.size()];
+    if (random() % 128 == 0) text.pop_back();  // ill-formed
+  }
+  return text;
+}
+
 void expect_same_as_naive(const Vocabulary& vocabulary, std::mt19937& random, int n_texts) {
   const Tokenizer tokenizer(vocabulary);
   const test::NaiveBpe naive(vocabulary);
@@ -99,6 +143,21 @@ TEST(TokenizerTest, EncodesLikeTheDefinitionWithArbitraryRanks) {
     SCOPED_TRACE(seed);
     std::mt19937 random(seed);
     expect_same_as_naive(arbitrary_vocabulary(random, 20 + random() % 400), random, 40);
+  }
+}
+
+// Merging may start from whole characters there, and must not where a token cuts one.
+TEST(TokenizerTest, EncodesLikeTheDefinitionWithVocabulariesOfCharacters) {
+  for (uint32_t seed = 0; seed < 60; ++seed) {
+    std::mt19937 random(seed);
+    const Vocabulary vocabulary = vocabulary_of_characters(random, random() % 120);
+    const Tokenizer tokenizer(vocabulary);
+    const test::NaiveBpe naive(vocabulary);
+    for (int i = 0; i < 100; ++i) {
+      const std::string text = text_of_characters(random, 1 + random() % 40);
+      ASSERT_EQ(tokenizer.encode(text), naive.encode(text))
+          << fmt::format("seed {} text {}", seed, i);
+    }
   }
 }
 
