@@ -25,10 +25,10 @@ constexpr double kMostSteps = 1e12;
 
 void resolve_defaults(PlanOptions& o) {
   const bool classic = o.recipe == Recipe::kClassic;
-  if (o.vocab_size == 0) o.vocab_size = classic ? 65536 : 32768;
-  if (o.target_param_data_ratio == 0) o.target_param_data_ratio = classic ? 20 : 12;
+  if (o.vocab_size == -1) o.vocab_size = classic ? 65536 : 32768;
+  if (!o.target_param_data_ratio) o.target_param_data_ratio = classic ? 20 : 12;
   if (o.weight_decay < 0) o.weight_decay = classic ? 0 : 0.28;
-  if (o.total_batch_size <= 0 && classic) o.total_batch_size = int64_t{1} << 19;
+  if (o.total_batch_size == -1 && classic) o.total_batch_size = int64_t{1} << 19;
 }
 
 double embedding_lr_scale(int64_t n_embd) {
@@ -38,7 +38,7 @@ double embedding_lr_scale(int64_t n_embd) {
 HorizonConfig horizon_of(const PlanOptions& o) {
   return {.num_iterations = o.num_iterations,
           .target_flops = o.target_flops,
-          .target_param_data_ratio = o.target_param_data_ratio};
+          .target_param_data_ratio = *o.target_param_data_ratio};
 }
 
 GptConfig classic_config(const PlanOptions& o) {
@@ -94,7 +94,7 @@ void plan_modern(Plan& p) {
   p.scaling_params = p.params.scaling();
   p.num_matmul_params = c.num_matmul_params();
   p.flops_per_token = c.flops_per_token();
-  const ModernScaling s = modern_scaling(o.target_param_data_ratio, p.scaling_params,
+  const ModernScaling s = modern_scaling(*o.target_param_data_ratio, p.scaling_params,
                                          modern_config(o, 12).num_params().scaling(),
                                          o.total_batch_size, o.weight_decay);
   p.target_tokens = s.target_tokens;
@@ -191,9 +191,11 @@ void check(const PlanOptions& o, const PlanDevice& d) {
   }
   require_range("the device batch, in sequences,", o.device_batch_size, 1,
                 std::max<int64_t>(1, kMostTokens / o.sequence_len / d.count));
-  if (o.total_batch_size > kMostTokens) {
-    throw UsageError("the total batch is {} tokens: expected at most {}", o.total_batch_size,
-                     kMostTokens);
+  if (o.total_batch_size != -1) {
+    require_range("the total batch, in tokens,", o.total_batch_size, 1, kMostTokens);
+  }
+  if (o.recipe == Recipe::kModern && *o.target_param_data_ratio == 0) {
+    throw UsageError("0 tokens per parameter: the recipe scales by them; -1 turns the horizon off");
   }
   if (!(d.mfu > 0 && d.mfu <= 1)) {
     throw UsageError(
@@ -203,9 +205,9 @@ void check(const PlanOptions& o, const PlanDevice& d) {
   if (!(o.chars_per_token > 0 && o.chars_per_token <= 1000)) {
     throw UsageError("{:g} characters per token: expected about 4.8", o.chars_per_token);
   }
-  if (!(std::abs(o.target_param_data_ratio) <= 1e9) || std::isnan(o.target_flops)) {
+  if (!(std::abs(*o.target_param_data_ratio) <= 1e9) || std::isnan(o.target_flops)) {
     throw UsageError("{:g} tokens per parameter, {:g} FLOPs: expected finite numbers",
-                     o.target_param_data_ratio, o.target_flops);
+                     *o.target_param_data_ratio, o.target_flops);
   }
 }
 

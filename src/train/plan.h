@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -29,17 +30,17 @@ struct PlanDevice {
   DType dtype = DType::kBf16;  ///< of activations and compute weights
 };
 
-/// Numbers that are < 0 or 0 where that makes no sense mean: the recipe's own.
+/// -1, or nothing where it may be -1, means: the recipe's own.
 struct PlanOptions {
   Recipe recipe = Recipe::kClassic;
   int64_t depth = 20;
-  int64_t vocab_size = 0;  ///< 65536 classic, 32768 modern
+  int64_t vocab_size = -1;  ///< 65536 classic, 32768 modern
   int64_t sequence_len = 2048;
   int64_t device_batch_size = 32;  ///< sequences
   int64_t total_batch_size = -1;   ///< tokens; 524288 classic, from the tokens of the run modern
   int64_t num_iterations = -1;
   double target_flops = -1;
-  double target_param_data_ratio = 0;  ///< 20 classic, 12 modern; < 0: no such horizon
+  std::optional<double> target_param_data_ratio;  ///< 20 classic, 12 modern; < 0: no such horizon
   double weight_decay = -1;  ///< 0 (AdamW's) classic, 0.28 (Muon's, before scaling) modern
   bool activation_checkpointing = false;
   double chars_per_token = 4.8;  ///< of the text, by the tokenizer: upstream's rule of thumb

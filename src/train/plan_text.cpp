@@ -36,8 +36,10 @@ constexpr const char* kSpeedHint =
 
 class Lines {
  public:
-  void heading(const std::string& text) { out_ += text;
-    out_ += '\n'; }
+  void heading(const std::string& text) {
+    out_ += text;
+    out_ += '\n';
+  }
   /// The value right-aligned, the note after it.
   void row(const std::string& label, const std::string& value, const std::string& note = "") {
     std::string line = fmt::format("  {:<22}{:>16}", label, value);

@@ -128,6 +128,8 @@ TEST(PlanCommand, WhatMakesNoSenseIsOneLineAndExitCode2) {
   expect_refusal({"plan", "--total-batch-size", "1000"}, "multiple");
   expect_refusal({"plan", "--window-pattern", "SXL", "--recipe", "modern"}, "'SXL'");
   expect_refusal({"plan", "--target-param-data-ratio", "-1"}, "no length");
+  expect_refusal({"plan", "--vocab-size", "0"}, "the vocabulary is 0");
+  expect_refusal({"plan", "--total-batch-size", "0"}, "the total batch, in tokens, is 0");
 }
 
 TEST(PlanCommand, AnUnlistedGpuNeedsItsFigures) {

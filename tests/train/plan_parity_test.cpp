@@ -48,7 +48,9 @@ Plan plan_of(Recipe recipe, const json& c) {
   o.total_batch_size = settings.value("total_batch_size", o.total_batch_size);
   o.num_iterations = settings.value("num_iterations", o.num_iterations);
   o.target_flops = settings.value("target_flops", o.target_flops);
-  o.target_param_data_ratio = settings.value("target_param_data_ratio", o.target_param_data_ratio);
+  if (settings.contains("target_param_data_ratio")) {
+    o.target_param_data_ratio = settings.at("target_param_data_ratio").get<double>();
+  }
   o.weight_decay = settings.value("weight_decay", o.weight_decay);
   o.aspect_ratio = settings.value("aspect_ratio", o.aspect_ratio);
   o.head_dim = settings.value("head_dim", o.head_dim);

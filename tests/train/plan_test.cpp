@@ -93,7 +93,12 @@ TEST(PlanTest, WhatMakesNoSenseIsRefused) {
   EXPECT_TRUE(contains(refusal({.device_batch_size = 0}), "the device batch"));
   EXPECT_TRUE(contains(refusal({.device_batch_size = int64_t{1} << 60}), "the device batch"));
   EXPECT_TRUE(contains(refusal({.total_batch_size = 1000}), "not a positive multiple of 65536"));
-  EXPECT_TRUE(contains(refusal({.total_batch_size = int64_t{1} << 60}), "at most"));
+  EXPECT_TRUE(contains(refusal({.total_batch_size = int64_t{1} << 60}), "the total batch"));
+  EXPECT_TRUE(contains(refusal({.total_batch_size = 0}), "the total batch, in tokens, is 0"));
+  EXPECT_TRUE(contains(refusal({.vocab_size = 0}), "the vocabulary is 0"));
+  EXPECT_TRUE(contains(refusal({.target_param_data_ratio = 0}), "no length"));
+  EXPECT_TRUE(
+      contains(refusal({.recipe = Recipe::kModern, .target_param_data_ratio = 0}), "0 tokens"));
   EXPECT_TRUE(contains(refusal({.num_iterations = int64_t{1} << 62}), "at most 1e12"));
   EXPECT_TRUE(contains(refusal({.target_flops = 1e40}), "at most 1e12"));
   EXPECT_TRUE(contains(refusal({.target_param_data_ratio = -1}), "no length"));
