@@ -1,7 +1,6 @@
 #include "train/event_file.h"
 
 #include <array>
-#include <atomic>
 #include <bit>
 #include <cerrno>
 #include <chrono>
@@ -95,17 +94,17 @@ std::string tf_record(std::string_view data) {
 }
 
 EventFile::EventFile(const std::filesystem::path& folder) {
-  static std::atomic<int> counter{0};
-  const double now =
-      std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
-  // TensorBoard reads the files in the order of their names.
-  path_ = folder / fmt::format("events.out.tfevents.{}.{}.{}.{}", static_cast<int64_t>(now),
-                               host_name(), ::getpid(), counter++);
+  const auto now = std::chrono::duration_cast<std::chrono::microseconds>(
+                       std::chrono::system_clock::now().time_since_epoch())
+                       .count();
+  // TensorBoard reads the files in the order of their names, and restart_at counts on it.
+  path_ = folder / fmt::format("events.out.tfevents.{}.{:06}.{}.{}", now / 1'000'000,
+                               now % 1'000'000, host_name(), ::getpid());
   fd_ = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
   if (fd_ < 0) throw_errno("write", path_, errno);
   std::string event;
   put_key(event, 1, kFixed64);
-  put_fixed(event, now);
+  put_fixed(event, static_cast<double>(now) / 1e6);
   put_bytes(event, 3, kFileVersion);
   try {
     write(event);

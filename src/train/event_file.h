@@ -25,8 +25,8 @@ namespace nanochat {
 /// One record around `data`.
 [[nodiscard]] std::string tf_record(std::string_view data);
 
-/// One file: "<folder>/events.out.tfevents.<seconds>.<host>.<pid>.<n>". Each event is one write(),
-/// so a kill tears at most the last record, which TensorBoard leaves out.
+/// One file: "<folder>/events.out.tfevents.<seconds>.<microseconds>.<host>.<pid>". Each event is
+/// one write(), so a kill tears at most the last record, which TensorBoard leaves out.
 class EventFile {
  public:
   using Scalar = std::pair<std::string, double>;  ///< "loss", 3.21
