@@ -7,8 +7,7 @@ namespace nanochat::cli {
 void add_data_commands(CLI::App& app, CommonOptions& common, Action& action) {
   CLI::App& data = *app.add_subcommand("data", "texts to train on: find, fetch, convert, make");
   data.require_subcommand(1);
-  static_cast<void>(common);
-  static_cast<void>(action);
+  add_data_tokenize_command(data, common, action);
 }
 
 }  // namespace nanochat::cli

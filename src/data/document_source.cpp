@@ -16,6 +16,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::string_view kEndings = ".parquet, .jsonl or .txt (the last two also .gz or .zst)";
+constexpr std::string_view kTokEnding = ".tok";
 
 enum class FileKind : uint8_t { kTxt, kJsonl, kParquet, kUnknown };
 
@@ -35,15 +36,19 @@ void check_kind(const fs::path& path) {
   }
 }
 
+bool is_known(const fs::path& path, bool with_tok) {
+  return kind_of(path) != FileKind::kUnknown || (with_tok && is_tok_file(path));
+}
+
 /// Files of known endings, sorted by name; those of its folders are not looked at.
-std::vector<fs::path> files_in_folder(const fs::path& folder) {
+std::vector<fs::path> files_in_folder(const fs::path& folder, bool with_tok) {
   std::vector<fs::path> files;
   std::error_code error;
   for (auto entry = fs::directory_iterator(folder, error); !error && entry != end(entry);
        entry.increment(error)) {
     const fs::path& path = entry->path();
     const bool hidden = path.filename().native().starts_with('.');
-    if (!hidden && kind_of(path) != FileKind::kUnknown && !fs::is_directory(path)) {
+    if (!hidden && is_known(path, with_tok) && !fs::is_directory(path)) {
       files.push_back(path);
     }
   }
@@ -52,21 +57,46 @@ std::vector<fs::path> files_in_folder(const fs::path& folder) {
   return files;
 }
 
-std::vector<fs::path> files_of_glob(const std::string& pattern) {
+std::vector<fs::path> files_of_glob(const std::string& pattern, bool with_tok) {
   glob_t matches{};
   const int result = ::glob(pattern.c_str(), 0, nullptr, &matches);
   std::vector<fs::path> files;
   for (size_t i = 0; result == 0 && i < matches.gl_pathc; ++i) {
     const fs::path path = matches.gl_pathv[i];
     if (fs::is_directory(path)) {
-      std::ranges::move(files_in_folder(path), std::back_inserter(files));
-    } else if (kind_of(path) != FileKind::kUnknown) {
+      std::ranges::move(files_in_folder(path, with_tok), std::back_inserter(files));
+    } else if (is_known(path, with_tok)) {
       files.push_back(path);
     }
   }
   ::globfree(&matches);
   if (result == GLOB_NOSPACE) throw OutOfMemoryError("{}: no memory for what it matches", pattern);
   std::sort(files.begin(), files.end());
+  return files;
+}
+
+std::vector<fs::path> find_files(std::span<const std::string> paths, bool with_tok) {
+  std::vector<fs::path> files;
+  for (const std::string& path : paths) {
+    std::vector<fs::path> found;
+    std::error_code error;
+    const auto status = fs::status(path, error);
+    if (fs::is_directory(status)) {
+      found = files_in_folder(path, with_tok);
+      if (found.empty()) {
+        throw NotFoundError("{}: no documents in this folder: they are in {}", path, kEndings);
+      }
+    } else if (fs::exists(status)) {
+      if (!is_known(path, with_tok)) check_kind(path);
+      found.emplace_back(path);
+    } else if (path.find_first_of("*?[") != std::string::npos) {
+      found = files_of_glob(path, with_tok);
+      if (found.empty()) throw NotFoundError("{}: nothing matches it: {}", path, kEndings);
+    } else {
+      throw_errno("read", path, error ? error.value() : ENOENT);
+    }
+    std::ranges::move(found, std::back_inserter(files));
+  }
   return files;
 }
 
@@ -88,27 +118,19 @@ std::unique_ptr<DocumentReader> open_documents(const fs::path& path,
   return nullptr;
 }
 
+bool is_tok_file(const fs::path& path) { return path.extension() == kTokEnding; }
+
 std::vector<fs::path> find_document_files(std::span<const std::string> paths) {
-  std::vector<fs::path> files;
-  for (const std::string& path : paths) {
-    std::vector<fs::path> found;
-    std::error_code error;
-    const auto status = fs::status(path, error);
-    if (fs::is_directory(status)) {
-      found = files_in_folder(path);
-      if (found.empty()) {
-        throw NotFoundError("{}: no documents in this folder: they are in {}", path, kEndings);
-      }
-    } else if (fs::exists(status)) {
-      check_kind(path);
-      found.emplace_back(path);
-    } else if (path.find_first_of("*?[") != std::string::npos) {
-      found = files_of_glob(path);
-      if (found.empty()) throw NotFoundError("{}: nothing matches it: {}", path, kEndings);
-    } else {
-      throw_errno("read", path, error ? error.value() : ENOENT);
-    }
-    std::ranges::move(found, std::back_inserter(files));
+  return find_files(paths, /*with_tok=*/false);
+}
+
+std::vector<fs::path> find_training_files(std::span<const std::string> paths) {
+  std::vector<fs::path> files = find_files(paths, /*with_tok=*/true);
+  const auto tok = std::ranges::find_if(files, is_tok_file);
+  const auto text = std::ranges::find_if_not(files, is_tok_file);
+  if (tok != files.end() && text != files.end()) {
+    throw UsageError("{} holds tokens and {} text: name files of one kind, for example '*{}'",
+                     tok->string(), text->string(), kTokEnding);
   }
   return files;
 }

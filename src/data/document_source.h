@@ -35,6 +35,12 @@ struct DocumentSourceOptions {
 [[nodiscard]] std::vector<std::filesystem::path> find_document_files(
     std::span<const std::string> paths);
 
+/// The same for what is trained on: documents, or all of them tokenised (.tok, tok_shard.h). Throws
+/// UsageError when some are and others are not.
+[[nodiscard]] std::vector<std::filesystem::path> find_training_files(
+    std::span<const std::string> paths);
+[[nodiscard]] bool is_tok_file(const std::filesystem::path& path);
+
 /// Streams documents from .parquet, .jsonl and .txt files (the last two also .gz or .zst), in the
 /// order of the files, without holding a whole corpus in memory: the batch is what is held, and of
 /// a parquet file its pages, so only a single document must fit. An uncompressed .txt is mapped,

@@ -5,17 +5,16 @@
 #include <cerrno>
 #include <charconv>
 #include <memory>
+#include <span>
 
 #include <fcntl.h>
 #include <nlohmann/json.hpp>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define XXH_INLINE_ALL
-#include <xxhash.h>
-
 #include "core/error.h"
 #include "core/file.h"
+#include "core/xxh3.h"
 
 namespace nanochat {
 namespace {
@@ -26,19 +25,12 @@ using nlohmann::ordered_json;
 constexpr int64_t kVersion = 1;
 constexpr int64_t kEndBytes = 4096;  // of either end of a file
 
-class Hash {
- public:
-  Hash() { XXH3_64bits_reset(&state_); }
-  void add(std::string_view bytes) {
-    add(std::ssize(bytes));
-    XXH3_64bits_update(&state_, bytes.data(), bytes.size());
-  }
-  void add(int64_t number) { XXH3_64bits_update(&state_, &number, sizeof(number)); }
-  [[nodiscard]] uint64_t digest() const { return XXH3_64bits_digest(&state_); }
-
- private:
-  XXH3_state_t state_;
-};
+/// Adds so that neighbours are told apart.
+void add(Xxh3& hash, int64_t number) { hash.update(std::as_bytes(std::span(&number, 1))); }
+void add(Xxh3& hash, std::string_view bytes) {
+  add(hash, std::ssize(bytes));
+  hash.update(bytes);
+}
 
 /// The bytes at `offset`, as many as there are.
 std::string read_at(int fd, const fs::path& file, int64_t offset) {
@@ -50,7 +42,7 @@ std::string read_at(int fd, const fs::path& file, int64_t offset) {
 }
 
 /// Adds a file's size and ends; returns the size.
-int64_t add_file(Hash& hash, const fs::path& file) {
+int64_t add_file(Xxh3& hash, const fs::path& file) {
   const int fd = ::open(file.c_str(), O_RDONLY | O_CLOEXEC);
   if (fd < 0) throw_errno("read", file, errno);
   const std::unique_ptr<const int, void (*)(const int*)> closer(&fd,
@@ -58,15 +50,13 @@ int64_t add_file(Hash& hash, const fs::path& file) {
   struct stat status {};
   if (::fstat(fd, &status) != 0) throw_errno("read", file, errno);
   const int64_t size = status.st_size;
-  hash.add(size);
+  add(hash, size);
   if (!S_ISREG(status.st_mode))
     throw_errno("read", file, S_ISDIR(status.st_mode) ? EISDIR : ESPIPE);
-  hash.add(read_at(fd, file, 0));
-  hash.add(read_at(fd, file, std::max<int64_t>(size - kEndBytes, 0)));
+  add(hash, read_at(fd, file, 0));
+  add(hash, read_at(fd, file, std::max<int64_t>(size - kEndBytes, 0)));
   return size;
 }
-
-std::string hex(uint64_t x) { return fmt::format("{:016x}", x); }
 
 std::string_view name_of(Packing packing) {
   return packing == Packing::kStream ? "stream" : "best fit";
@@ -133,11 +123,11 @@ void check_same(const StateReader& state, const LoaderIdentity& identity,
     throw UsageError("resume: the checkpoint's documents are packed for --sequence-len {}, not {}",
                      state.number("sequence_len"), options.sequence_len);
   }
-  if (state.text("tokenizer") != hex(identity.tokenizer)) {
+  if (state.text("tokenizer") != to_hex(identity.tokenizer)) {
     throw UsageError(
         "resume: this tokenizer is not the one that the checkpoint's run used: name that one");
   }
-  if (state.text("data") == hex(identity.data.xxh3)) return;
+  if (state.text("data") == to_hex(identity.data.xxh3)) return;
   const int64_t files = state.number("files"), bytes = state.number("bytes");
   const bool same_size = files == identity.data.files && bytes == identity.data.bytes;
   throw UsageError(
@@ -152,14 +142,14 @@ void check_same(const StateReader& state, const LoaderIdentity& identity,
 DataFingerprint fingerprint_of(const std::vector<DataPart>& parts,
                                const DocumentSourceOptions& options) {
   DataFingerprint fingerprint;
-  Hash hash;
-  hash.add(options.text_field);
-  hash.add(options.txt_separator);
+  Xxh3 hash;
+  add(hash, options.text_field);
+  add(hash, options.txt_separator);
   for (const DataPart& part : parts) {
-    hash.add(part.file.filename().string());  // the folder may move
+    add(hash, part.file.filename().string());  // the folder may move
     for (const int64_t bound :
          {part.begin_document, part.end_document, part.begin_offset, part.end_offset}) {
-      hash.add(bound);
+      add(hash, bound);
     }
     try {
       fingerprint.bytes += add_file(hash, part.file);
@@ -182,8 +172,8 @@ std::string position_to_json(const StreamPosition& position, const LoaderIdentit
   json["world_size"] = options.world_size;
   json["files"] = identity.data.files;
   json["bytes"] = identity.data.bytes;
-  json["data"] = hex(identity.data.xxh3);
-  json["tokenizer"] = hex(identity.tokenizer);
+  json["data"] = to_hex(identity.data.xxh3);
+  json["tokenizer"] = to_hex(identity.tokenizer);
   return json.dump();
 }
 

@@ -3,11 +3,17 @@
 #include <algorithm>
 #include <string_view>
 
+#include "core/error.h"
 #include "data/grouped_documents.h"
+#include "data/tok_shard.h"
+#include "tokenizer/formats.h"
 #include "tokenizer/safe_cut.h"
 
 namespace nanochat {
 namespace {
+
+/// The same of tokens that are there already.
+constexpr int64_t kPieceTokens = int64_t{1} << 18;
 
 /// Text of a document is encoded in pieces of about this size where that gives the same tokens.
 constexpr int64_t kPieceBytes = int64_t{1} << 20;
@@ -93,10 +99,81 @@ class TextShard final : public ShardReader {
   int64_t offset_ = 0;     // where rest_ begins
 };
 
+/// Offsets are tokens of the document, without the one that begins it.
+class TokenShard final : public ShardReader {
+ public:
+  TokenShard(const DataPart& part, const Tokenizer& tokenizer)
+      : part_(part), bos_(tokenizer.bos_id()), shard_(part.file) {
+    if (shard_.header().tokenizer != checksum_of(tokenizer.vocabulary())) {
+      throw UsageError(
+          "{}: made with another tokenizer: name that one with --tokenizer, or tokenise the text "
+          "again (nanochat data tokenize)",
+          part.file.string());
+    }
+    while (first_group_ < shard_.header().n_groups &&
+           shard_.first_document(first_group_ + 1) <= part.begin_document) {
+      ++first_group_;
+    }
+  }
+
+  bool open_group(int64_t group) override {
+    group += first_group_;
+    if (group >= shard_.header().n_groups) return false;
+    first_ = shard_.first_document(group);
+    if (first_ >= part_.end_document) return false;
+    shard_.check_group(group);
+    end_ = std::min(part_.end_document, shard_.first_document(group + 1));
+    begin_document(std::max(part_.begin_document, first_));
+    return true;
+  }
+
+  void skip_to(int64_t document, int64_t offset) override {
+    begin_document(std::clamp(first_ + document, document_, end_));
+    offset_ = std::min(offset, size_);
+  }
+
+  bool next(TokenPiece& piece, std::vector<int32_t>& tokens) override {
+    if (document_ == end_) return false;
+    const int64_t n = std::min(size_ - offset_, kPieceTokens);
+    piece = {.document = document_ - first_,
+             .offset = offset_,
+             .end_offset = offset_ + n,
+             .ends_document = offset_ + n == size_};
+    if (offset_ == 0) tokens.push_back(bos_);
+    shard_.append_ids(begin_ + offset_, begin_ + offset_ + n, tokens);
+    offset_ += n;
+    if (piece.ends_document) begin_document(document_ + 1);
+    return true;
+  }
+
+ private:
+  /// The documents from here on; end_ is none.
+  void begin_document(int64_t document) {
+    document_ = document;
+    offset_ = 0;
+    if (document == end_) return;
+    const int64_t begin = shard_.first_token(document);
+    const int64_t size = shard_.first_token(document + 1) - begin;
+    const int64_t left_out = std::min(part_.begin_offset, size);
+    begin_ = begin + left_out;
+    size_ = std::min(part_.end_offset, size) - left_out;
+  }
+
+  DataPart part_;
+  int32_t bos_;
+  TokShard shard_;
+  int64_t first_group_ = 0;       // of the part
+  int64_t first_ = 0, end_ = 0;   // documents of the group, in the file
+  int64_t document_ = 0;          // the next one, or the one that is given out
+  int64_t begin_ = 0, size_ = 0;  // its tokens
+  int64_t offset_ = 0;            // of them, given out
+};
+
 }  // namespace
 
 std::unique_ptr<ShardReader> open_shard(const DataPart& part, const DocumentSourceOptions& options,
                                         const Tokenizer& tokenizer, const std::atomic<bool>& stop) {
+  if (is_tok_file(part.file)) return std::make_unique<TokenShard>(part, tokenizer);
   return std::make_unique<TextShard>(part, options, tokenizer, stop);
 }
 

@@ -38,7 +38,8 @@ struct DataSplit {
 /// 3. A single file is cut: the last tenth of its documents, rounded down but at least one, is held
 ///    out. This counts the documents, so a file of JSON lines or compressed text is scanned once.
 /// 4. A single file of a single document (a book as .txt) is cut nine tenths into its text: behind
-///    the next line break or, when none is near, the next space or, failing that, character.
+///    the next line break or, when none is near, before the next space or, failing that, at a
+///    character's beginning.
 ///
 /// Paths are as find_document_files takes them, or .tok files. Throws NotFoundError for a path that
 /// names nothing, UsageError when a file would be both trained on and held out or kinds are mixed,
