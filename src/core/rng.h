@@ -12,7 +12,13 @@
 namespace nanochat {
 
 /// What a stream is for. Values are part of saved runs: append, never renumber.
-enum class RandomPurpose : uint16_t { kInit = 1, kSample = 2, kData = 3, kTest = 4 };
+enum class RandomPurpose : uint16_t {
+  kInit = 1,
+  kSample = 2,
+  kData = 3,
+  kTest = 4,
+  kSynthetic = 5
+};
 
 /// The ten rounds. key = 64 bits of seed, counter = 128 bits of position.
 [[nodiscard]] std::array<uint32_t, 4> philox4x32(std::array<uint32_t, 4> counter,
