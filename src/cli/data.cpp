@@ -8,6 +8,7 @@ void add_data_commands(CLI::App& app, CommonOptions& common, Action& action) {
   CLI::App& data = *app.add_subcommand("data", "texts to train on: find, fetch, convert, make");
   data.require_subcommand(1);
   add_data_tokenize_command(data, common, action);
+  add_data_synth_command(data, common, action);
 }
 
 }  // namespace nanochat::cli
