@@ -9,6 +9,7 @@ void add_data_commands(CLI::App& app, CommonOptions& common, Action& action) {
   data.require_subcommand(1);
   add_data_tokenize_command(data, common, action);
   add_data_synth_command(data, common, action);
+  add_data_download_commands(data, common, action);
 }
 
 }  // namespace nanochat::cli

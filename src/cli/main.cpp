@@ -129,6 +129,7 @@ int main(int argc, char** argv) {
   using nanochat::ExitCode;
   ExitCode code = ExitCode::kOk;
   std::signal(SIGPIPE, SIG_IGN);  // a reader that went away is an IoError, not a silent death
+  std::signal(SIGXFSZ, SIG_IGN);  // and so is a file that reached the limit (ulimit -f)
   try {
     nanochat::cli::run(argc, argv);
     nanochat::cli::flush_stdout();

@@ -37,6 +37,8 @@ class Progress {
 
   /// `done` in all so far. `suffix` stays until the next one that is not empty.
   void update(int64_t done, std::string_view suffix = {});
+  /// For totals that become known on the way.
+  void set_total(int64_t total) { options_.total = total; }
   /// Erases the line. Nothing is drawn afterwards.
   void finish();
 

@@ -60,6 +60,7 @@ class Pool {
     DownloadProgress p{.files_done = files_done};
     int64_t known = 0;
     for (const FetchCounters& c : counters_) {
+      p.received_bytes += c.received_bytes;
       p.bytes += c.bytes;
       p.total_bytes += c.total_bytes;
       if (c.total_bytes > 0) ++known;

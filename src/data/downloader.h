@@ -40,7 +40,9 @@ struct DownloadOptions {
 };
 
 struct DownloadProgress {
-  int64_t bytes = 0;        ///< on the disk, of the files being fetched and those fetched
+  int64_t received_bytes = 0;  ///< through the network
+  int64_t bytes =
+      0;  ///< on the disk: of the files being fetched, those fetched, those there already
   int64_t total_bytes = 0;  ///< of them, and of the files to come as if they were as long as these
   int64_t files_done = 0;
 };

@@ -48,6 +48,7 @@ void ServerConnection::stall(std::chrono::milliseconds time) const {
 }
 
 HostileServer::HostileServer(Answer answer) : answer_(std::move(answer)) {
+  ::setenv("no_proxy", "127.0.0.1", 1);  // a machine's proxy cannot reach this server
   listener_ = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   sockaddr_in address{};
   address.sin_family = AF_INET;
