@@ -29,6 +29,8 @@ void add_data_tokenize_command(CLI::App& data, CommonOptions& common, Action& ac
 void add_data_synth_command(CLI::App& data, CommonOptions& common, Action& action);
 /// The group's: nanochat data list, download.
 void add_data_download_commands(CLI::App& data, CommonOptions& common, Action& action);
+/// The group's: nanochat data convert.
+void add_data_convert_command(CLI::App& data, CommonOptions& common, Action& action);
 
 /// nanochat train base.
 void add_train_commands(CLI::App& app, CommonOptions& common, Action& action);
