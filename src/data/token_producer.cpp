@@ -10,8 +10,8 @@
 namespace nanochat {
 namespace {
 
-/// Large enough that handing over costs nothing (about 4 ms of encoding), small enough that the
-/// first batch comes soon.
+/// Large enough that handing over costs next to nothing, small enough that the first batch comes
+/// soon.
 constexpr int64_t kChunkTokens = 1 << 15;
 
 bool is_files_fault(const Error& e) {
