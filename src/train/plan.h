@@ -40,7 +40,7 @@ struct PlanOptions {
   int64_t total_batch_size = -1;   ///< tokens; 524288 classic, from the tokens of the run modern
   int64_t num_iterations = -1;
   double target_flops = -1;
-  std::optional<double> target_param_data_ratio;  ///< 20 classic, 12 modern; < 0: no such horizon
+  std::optional<double> target_param_data_ratio{};  ///< 20 classic, 12 modern; < 0: no such horizon
   double weight_decay = -1;  ///< 0 (AdamW's) classic, 0.28 (Muon's, before scaling) modern
   bool activation_checkpointing = false;
   double chars_per_token = 4.8;  ///< of the text, by the tokenizer: upstream's rule of thumb
