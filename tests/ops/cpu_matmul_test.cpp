@@ -117,6 +117,17 @@ TEST_P(CpuMatmulTest, ScalesAccumulatesAndSquares) {
   }
 }
 
+// A gradient of weights whose columns lie pages apart is computed a few columns at a time: in one
+// part, in several, and with a last part that is narrower.
+TEST_P(CpuMatmulTest, AgreesWhereColumnsLiePagesApart) {
+  for (const int64_t M : {1024, 3072}) {
+    for (const int64_t K : {64, 300}) {
+      check_all({.batch = 0, .M = M, .N = 65, .K = K, .alpha = -0.5F, .beta = 1});
+    }
+  }
+  check_all({.batch = 0, .M = 2048, .N = 64, .K = 1500, .epilogue = Epilogue::kReluSquared});
+}
+
 TEST_P(CpuMatmulTest, NothingTimesNothing) {
   for (const float beta : {0.0F, 1.0F, 0.5F}) {
     for (const Epilogue epilogue : {Epilogue::kNone, Epilogue::kReluSquared}) {

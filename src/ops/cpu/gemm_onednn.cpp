@@ -1,5 +1,6 @@
 #ifdef NC_ONEDNN
 
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <unordered_map>
@@ -44,6 +45,7 @@ using Memory = Handle<dnnl_memory_t, dnnl_memory_destroy>;
 struct Key {
   GemmShape shape;
   int threads = 0;
+  int64_t a_row_stride = 0;  // elements from one row of what a holds to the next; 0: as it is wide
   friend bool operator==(const Key&, const Key&) = default;
 };
 struct KeyHash {
@@ -58,6 +60,7 @@ struct KeyHash {
     mix(static_cast<uint64_t>(s.K) << 32 ^ static_cast<uint64_t>(s.batch));
     mix(static_cast<uint64_t>(std::bit_cast<uint32_t>(s.alpha)) << 32 ^
         std::bit_cast<uint32_t>(s.beta));
+    mix(static_cast<uint64_t>(key.a_row_stride));
     mix(static_cast<uint64_t>(key.threads) << 8 ^ static_cast<uint64_t>(s.transpose_a) ^
         static_cast<uint64_t>(s.transpose_b) << 1 ^ static_cast<uint64_t>(s.relu_squared) << 2 ^
         static_cast<uint64_t>(s.in == DType::kBf16) << 3 ^
@@ -76,12 +79,13 @@ struct Product {
 
 dnnl_data_type_t type_of(DType dtype) { return dtype == DType::kBf16 ? dnnl_bf16 : dnnl_f32; }
 
-/// A batch of [rows, columns], stored as the transpose when `transposed`.
+/// A batch of [rows, columns], stored as the transpose when `transposed`. `pitch`, when not 0: of a
+/// single transposed matrix, elements from one stored row to the next.
 dnnl_memory_desc_t matrices(int64_t batch, int64_t rows, int64_t columns, bool transposed,
-                            DType dtype) {
+                            DType dtype, int64_t pitch = 0) {
   if (rows == 1 || columns == 1) transposed = false;  // the same bytes, said more plainly
   const int64_t row_stride = transposed ? 1 : columns;
-  const int64_t column_stride = transposed ? rows : 1;
+  const int64_t column_stride = !transposed ? 1 : pitch != 0 ? pitch : rows;
   dnnl_memory_desc_t desc;
   if (batch == 1) {
     const dnnl_dims_t dims = {rows, columns}, strides = {row_stride, column_stride};
@@ -105,6 +109,7 @@ class OneDnnGemm final : public Gemm {
     stream_.reset(stream);
     // The values of dnnl_cpu_isa_t are sets of features: an ISA is there when all its bits are.
     const int isa = dnnl_get_effective_cpu_isa();
+    has_avx512_ = (isa & dnnl_cpu_isa_avx512_core) == dnnl_cpu_isa_avx512_core;
     has_bf16_ =
         allow_bf16 && (isa & dnnl_cpu_isa_avx512_core_bf16) == dnnl_cpu_isa_avx512_core_bf16;
   }
@@ -114,6 +119,8 @@ class OneDnnGemm final : public Gemm {
       run_widened(shape, a, b, c);
     } else if (shape.in == DType::kF32 && shape.out == DType::kBf16) {
       run_rounded(shape, a, b, c);
+    } else if (!has_avx512_ && walks_pages(shape)) {
+      run_repitched(shape, a, b, c);
     } else {
       execute(shape, a, b, c);
     }
@@ -125,7 +132,8 @@ class OneDnnGemm final : public Gemm {
   }
   bool has_bf16() const noexcept override { return has_bf16_; }
   int64_t workspace_bytes() const noexcept override {
-    return scratchpad_.size_bytes() + operands_.size_bytes() + result_.size_bytes();
+    return scratchpad_.size_bytes() + operands_.size_bytes() + result_.size_bytes() +
+           columns_.size_bytes();
   }
 
  private:
@@ -171,12 +179,42 @@ class OneDnnGemm final : public Gemm {
     convert(DType::kF32, wide_c, DType::kBf16, c, c_size);
   }
 
-  void execute(const GemmShape& shape, const void* a, const void* b, void* c) {
-    const Key key{shape, num_threads()};
+  /// A gradient of weights, dy^T x, walks down the columns of dy. Where these lie whole pages
+  /// apart, all of a column falls into the same few lines of the cache, and oneDNN's AVX2 kernels,
+  /// which copy nothing, drop to less than half their speed.
+  static bool walks_pages(const GemmShape& s) {
+    constexpr int64_t kPageFloats = 1024;
+    return s.in == DType::kF32 && s.out == DType::kF32 && s.batch == 1 && s.transpose_a &&
+           s.M % kPageFloats == 0 && s.N >= 64 && s.K >= 64;
+  }
+
+  /// A few columns of a at a time, copied to rows that do not lie pages apart.
+  void run_repitched(const GemmShape& shape, const void* a, const void* b, void* c) {
+    constexpr int64_t kBlockFloats = int64_t{2} << 20;  // 8 MiB: stays in the last level of cache
+    constexpr int64_t kStep = 256, kExtra = 16;
+    const int64_t width = std::clamp(kBlockFloats / shape.K / kStep * kStep, kStep, shape.M);
+    const int64_t pitch = width + kExtra;
+    auto* columns = static_cast<float*>(columns_.reserve(shape.K * pitch * size_of(DType::kF32)));
+    for (int64_t begin = 0; begin < shape.M; begin += width) {
+      GemmShape part = shape;
+      part.M = std::min(width, shape.M - begin);
+      const float* from = static_cast<const float*>(a) + begin;
+      parallel_for(shape.K, 1, [&](int64_t first, int64_t last) {
+        for (int64_t k = first; k < last; ++k) {
+          std::copy_n(from + k * shape.M, part.M, columns + k * pitch);
+        }
+      });
+      execute(part, columns, b, static_cast<float*>(c) + begin * shape.N, pitch);
+    }
+  }
+
+  void execute(const GemmShape& shape, const void* a, const void* b, void* c,
+               int64_t a_row_stride = 0) {
+    const Key key{shape, num_threads(), a_row_stride};
     auto found = products_.find(key);
     if (found == products_.end()) {
       if (products_.size() >= kMaxProducts) products_.clear();
-      found = products_.emplace(key, make_product(shape)).first;
+      found = products_.emplace(key, make_product(shape, a_row_stride)).first;
     }
     const Product& product = found->second;
     // oneDNN reads through the same pointer type as it writes.
@@ -198,8 +236,8 @@ class OneDnnGemm final : public Gemm {
     return Memory(memory);
   }
 
-  Product make_product(const GemmShape& s) {
-    const dnnl_memory_desc_t a = matrices(s.batch, s.M, s.K, s.transpose_a, s.in);
+  Product make_product(const GemmShape& s, int64_t a_row_stride) {
+    const dnnl_memory_desc_t a = matrices(s.batch, s.M, s.K, s.transpose_a, s.in, a_row_stride);
     const dnnl_memory_desc_t b = matrices(s.batch, s.K, s.N, s.transpose_b, s.in);
     const dnnl_memory_desc_t c = matrices(s.batch, s.M, s.N, false, s.out);
     dnnl_matmul_desc_t desc;
@@ -253,9 +291,9 @@ class OneDnnGemm final : public Gemm {
   const ElementwiseKernels& elementwise_;
   Engine engine_;
   Stream stream_;
-  bool has_bf16_ = false;
+  bool has_bf16_ = false, has_avx512_ = false;
   std::unordered_map<Key, Product, KeyHash> products_;
-  Workspace scratchpad_, operands_, result_;
+  Workspace scratchpad_, operands_, result_, columns_;
 };
 
 }  // namespace
