@@ -187,6 +187,9 @@ BaseTraining::BaseTraining(const BaseTrainConfig& config, const Tokenizer& token
       token_bytes_(token_byte_counts(tokenizer)),
       model_config_(
           GptConfig::from_depth(config.depth, tokenizer.vocab_size(), config.sequence_len)) {
+  if (config.device != "auto" && config.device != "cpu") {
+    throw DeviceError("--device {}: this build has no such backend: use cpu", config.device);
+  }
   model_config_.validate();
   micro_batches_ =
       grad_accum_steps(config.total_batch_size, config.device_batch_size, config.sequence_len, 1);

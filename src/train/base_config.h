@@ -52,6 +52,7 @@ struct BaseTrainConfig {
   int64_t save_every = -1;
   int64_t keep = 0;
   // Machine
+  std::string device = "auto";
   std::string dtype = "auto";
   bool activation_checkpointing = false;
   int64_t seed = 42;
@@ -158,6 +159,8 @@ void for_each_setting(Config& c, F&& f) {
   f(SettingInfo{"keep", kCheckpoints, kFree, "N", "only the newest so many; 0: all"}, c.keep);
 
   const char* const kMachine = "Machine";
+  f(SettingInfo{"device", kMachine, kFree, "DEVICE", "auto or cpu; there is no other yet"},
+    c.device);
   f(SettingInfo{"dtype", kMachine, kWarn, "auto|f32|bf16",
                 "of activations and products; auto: bf16 where the CPU multiplies it"},
     c.dtype);

@@ -306,6 +306,7 @@ TEST_F(TrainBaseTest, BadInputIsOneClearLine) {
       {{"--tokenizer=nobody"}, 4, "nobody"},
       {{"--val-data=/nowhere"}, 4, "/nowhere"},
       {{"--packing=tetris"}, 2, "packing"},
+      {{"--device=cuda"}, 7, "cuda"},
       {{"--run=a/b"}, 2, "a/b"},
       {{"--data=" + (folder_ / "empty").string()}, 3, "empty"},
       {{"--data=" + (folder_ / "bad").string()}, 3, "a.jsonl"},
