@@ -8,7 +8,6 @@
 
 #include <fmt/format.h>
 #include <sys/resource.h>
-#include <unistd.h>
 
 #include "core/error.h"
 #include "core/file.h"
@@ -202,8 +201,6 @@ BaseTraining::BaseTraining(const BaseTrainConfig& config, const Tokenizer& token
   if (resume) {
     checkpoint_.emplace(run.folder / checkpoint_name(*resume));
     compare_settings(config, *checkpoint_);
-  } else if (run.overwrite) {
-    delete_earlier_run();
   }
   dtype_ = dtype_named(config.dtype, cpu_);
   backend_ = &cpu_;
@@ -235,6 +232,8 @@ BaseTraining::BaseTraining(const BaseTrainConfig& config, const Tokenizer& token
   peak_flops_ = measured_peak_flops(cpu_, dtype_);
   trainer_ =
       std::make_unique<Trainer>(*model_, *optimizer_, *source_, memory_, trainer_options(), loop_);
+  // Only now, when nothing is left that could refuse.
+  if (run.overwrite) delete_earlier_run();
   metrics_ = std::make_unique<MetricsWriter>(
       folder_, checkpoint_ ? std::optional(checkpoint_->step()) : std::nullopt);
   write_file_atomically(run.folder / "config.toml", to_toml(config));
@@ -242,13 +241,11 @@ BaseTraining::BaseTraining(const BaseTrainConfig& config, const Tokenizer& token
 }
 
 void BaseTraining::delete_earlier_run() {
-  for (const int64_t step : list_checkpoints(run_.folder)) {
-    // It loses its name first, so that no half of one is ever listed.
-    const fs::path old = run_.folder / fmt::format(".{}.old-{}", checkpoint_name(step), ::getpid());
-    fs::rename(run_.folder / checkpoint_name(step), old);
-    fs::remove_all(old);
-  }
-  fs::remove(run_.folder / "metrics.jsonl");
+  for (const int64_t step : list_checkpoints(run_.folder)) remove_checkpoint(folder_, step);
+  const fs::path metrics = run_.folder / kMetricsFileName;
+  std::error_code error;
+  fs::remove(metrics, error);
+  if (error) throw_errno("remove", metrics, error.value());
 }
 
 TokenLoaderOptions BaseTraining::loader_options(bool endless) const {

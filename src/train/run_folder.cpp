@@ -137,6 +137,15 @@ std::optional<int64_t> latest_checkpoint(const fs::path& run_folder) {
   return steps.back();
 }
 
+void remove_checkpoint(const RunFolder& run, int64_t step) {
+  const std::string name = checkpoint_name(step);
+  const fs::path old = run.path() / fmt::format(".{}.old-{}", name, ::getpid());
+  if (::rename((run.path() / name).c_str(), old.c_str()) != 0) {
+    throw_errno("rename", run.path() / name, errno);
+  }
+  remove_folder(old);
+}
+
 void prune_checkpoints(const RunFolder& run, int64_t keep, std::span<const int64_t> spare) {
   const std::vector<int64_t> steps = list_checkpoints(run.path());
   const auto n_steps = static_cast<int64_t>(steps.size());
@@ -144,12 +153,7 @@ void prune_checkpoints(const RunFolder& run, int64_t keep, std::span<const int64
   for (int64_t i = 0; i < n_steps - keep; ++i) {
     const int64_t step = steps[static_cast<size_t>(i)];
     if (std::ranges::find(spare, step) != spare.end()) continue;
-    const std::string name = checkpoint_name(step);
-    const fs::path old = run.path() / fmt::format(".{}.old-{}", name, ::getpid());
-    if (::rename((run.path() / name).c_str(), old.c_str()) != 0) {
-      throw_errno("rename", run.path() / name, errno);
-    }
-    remove_folder(old);
+    remove_checkpoint(run, step);
   }
 }
 

@@ -45,9 +45,11 @@ class RunFolder {
 [[nodiscard]] std::vector<int64_t> list_checkpoints(const std::filesystem::path& run_folder);
 [[nodiscard]] std::optional<int64_t> latest_checkpoint(const std::filesystem::path& run_folder);
 
+/// Removes one checkpoint. It loses its name before its files, so no half of one is ever listed.
+/// Throws IoError, NotFoundError.
+void remove_checkpoint(const RunFolder& run, int64_t step);
 /// Removes all but the newest `keep` checkpoints, and those of the steps in `spare` (the one that
-/// was resumed, the best one). keep <= 0: keeps all. A checkpoint loses its name before its files,
-/// so no half of one is ever listed. Throws IoError.
+/// was resumed, the best one). keep <= 0: keeps all. Throws IoError.
 void prune_checkpoints(const RunFolder& run, int64_t keep, std::span<const int64_t> spare = {});
 
 }  // namespace nanochat
