@@ -36,13 +36,6 @@ double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-/// 1234567 as "1,234,567".
-std::string grouped(int64_t n) {
-  std::string digits = std::to_string(n);
-  for (size_t i = digits.size(); i > 3; i -= 3) digits.insert(i - 3, 1, ',');
-  return digits;
-}
-
 std::vector<fs::path> files_of_split(const TokTrainOptions& options) {
   std::vector<fs::path> files = find_document_files(options.data);
   if (options.split == "all") return files;

@@ -107,4 +107,10 @@ void Progress::finish() {
   if (drawn_) console_.show_status("");
 }
 
+std::string grouped(int64_t n) {
+  std::string digits = std::to_string(n);
+  for (size_t i = digits.size(); i > 3; i -= 3) digits.insert(i - 3, 1, ',');
+  return digits;
+}
+
 }  // namespace nanochat

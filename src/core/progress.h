@@ -64,6 +64,8 @@ class Progress {
 
 /// 999 -> "999", 12345 -> "12.3k", 5000000 -> "5.0M".
 [[nodiscard]] std::string format_count(double value);
+/// 1234567 -> "1,234,567". n >= 0.
+[[nodiscard]] std::string grouped(int64_t n);
 /// 47 s -> "0:47", 3661 s -> "1:01:01".
 [[nodiscard]] std::string format_duration(std::chrono::seconds duration);
 

@@ -8,19 +8,13 @@
 #include <fmt/format.h>
 
 #include "core/error.h"
+#include "core/progress.h"
 #include "tokenizer/utf8.h"
 
 namespace nanochat {
 namespace {
 
 double ratio(double a, double b) noexcept { return b == 0 ? 0 : a / b; }
-
-/// 1234567 as "1,234,567", whatever the locale.
-std::string grouped(int64_t n) {
-  std::string digits = fmt::format("{}", n);
-  for (size_t i = digits.size(); i > 3; i -= 3) digits.insert(i - 3, 1, ',');
-  return digits;
-}
 
 /// `text` padded to a width of terminal columns; the names of texts and tokenizers may be Chinese,
 /// whose characters are two columns wide, and fmt counts those right.
