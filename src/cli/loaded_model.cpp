@@ -6,6 +6,7 @@
 #include "core/error.h"
 #include "core/log.h"
 #include "ops/backend.h"
+#include "train/settings.h"
 
 namespace nanochat::cli {
 namespace {
@@ -25,12 +26,6 @@ Tokenizer tokenizer_of(const CommonOptions& common, const FoundModel& found,
 
 }  // namespace
 
-DType dtype_named(const std::string& name) {
-  if (name == "f32") return DType::kF32;
-  if (name == "bf16") return DType::kBf16;
-  return cpu_backend().preferred_dtype();
-}
-
 LoadedModel load_model(const CommonOptions& common, const std::string& model,
                        const std::string& tokenizer, const std::string& dtype) {
   FoundModel found = find_model(common.base_dir, model);
@@ -40,8 +35,9 @@ LoadedModel load_model(const CommonOptions& common, const std::string& model,
     throw DataError("{} has {} tokens, the tokenizer {}: it was trained with another (--tokenizer)",
                     found.name, checkpoint.config().vocab_size, loaded.vocab_size());
   }
-  auto gpt = std::make_unique<Gpt>(checkpoint.config(), cpu_backend(),
-                                   GptOptions{.dtype = dtype_named(dtype), .trainable = false});
+  auto gpt = std::make_unique<Gpt>(
+      checkpoint.config(), cpu_backend(),
+      GptOptions{.dtype = dtype_named(dtype, cpu_backend()), .trainable = false});
   checkpoint.load_model(*gpt);
   log_info("{}: {} layers, width {}, vocabulary {}; {}", found.name, gpt->config().n_layer,
            gpt->config().n_embd, gpt->config().vocab_size, name_of(gpt->options().dtype));

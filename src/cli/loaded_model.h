@@ -5,7 +5,6 @@
 #include <string>
 
 #include "cli/commands.h"
-#include "core/dtype.h"
 #include "model/gpt.h"
 #include "tokenizer/tokenizer.h"
 #include "train/checkpoint.h"
@@ -19,9 +18,6 @@ struct LoadedModel {
   Tokenizer tokenizer;
   std::unique_ptr<Gpt> gpt;  ///< without gradients
 };
-
-/// "f32", "bf16", or "auto": what this CPU is fastest in.
-[[nodiscard]] DType dtype_named(const std::string& name);
 
 /// Finds and verifies the checkpoint (train/model_name.h), loads its weights and the tokenizer kept
 /// with the run, or the one named. Says on the console which model it is. Throws as those do, and

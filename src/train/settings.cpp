@@ -16,6 +16,12 @@ std::string key_of(const SettingInfo& info) {
 
 }  // namespace
 
+DType dtype_named(const std::string& name, const Backend& backend) {
+  if (name == "f32") return DType::kF32;
+  if (name == "bf16") return DType::kBf16;
+  return backend.preferred_dtype();
+}
+
 nlohmann::ordered_json to_json(const BaseTrainConfig& config) {
   nlohmann::ordered_json json;
   for_each_setting(config,

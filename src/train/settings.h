@@ -6,9 +6,13 @@
 
 #include <nlohmann/json.hpp>
 
+#include "ops/backend.h"
 #include "train/base_config.h"
 
 namespace nanochat {
+
+/// "f32", "bf16"; "auto" is what the backend is fastest in.
+[[nodiscard]] DType dtype_named(const std::string& name, const Backend& backend);
 
 /// One member for each setting, names with underscores.
 [[nodiscard]] nlohmann::ordered_json to_json(const BaseTrainConfig& config);

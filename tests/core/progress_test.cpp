@@ -169,6 +169,13 @@ TEST(Format, CountsUsePrefixesFromAThousandOn) {
   EXPECT_EQ(format_count(1e19), "10000.0P");
 }
 
+TEST(Format, DigitsAreGroupedByThousands) {
+  EXPECT_EQ(grouped(0), "0");
+  EXPECT_EQ(grouped(999), "999");
+  EXPECT_EQ(grouped(1000), "1,000");
+  EXPECT_EQ(grouped(1234567), "1,234,567");
+}
+
 TEST(Format, DurationsReadAsAClock) {
   EXPECT_EQ(format_duration(0s), "0:00");
   EXPECT_EQ(format_duration(47s), "0:47");
