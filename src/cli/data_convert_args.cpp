@@ -12,28 +12,10 @@ void add_data_convert_command(CLI::App& data, CommonOptions& common, Action& act
   CLI::App& convert =
       add_command(data, "convert", "make parquet shards of text files, shuffled, as upstream's are",
                   common, action, o, run_data_convert);
-  convert
-      .add_option("--data", o->data,
-                  "a file, folder or glob of .parquet, .jsonl or .txt (the last two also .gz or "
-                  ".zst); more than one may be given")
-      ->required()
-      ->type_name("PATH...")
-      ->group("Text");
-  convert.add_option("--text-field", o->text_field, "the column or key that holds the text")
-      ->type_name("NAME")
-      ->capture_default_str()
-      ->group("Text");
-  convert
-      .add_option_function<std::string>(
-          "--txt-separator", [o](const std::string& text) { o->txt_separator = unescaped(text); },
-          "what separates the documents of a .txt file, such as '\\n\\n\\n'; without it a file is "
-          "one document")
-      ->type_name("TEXT")
-      ->group("Text");
-  convert
-      .add_flag("--skip-bad-shards", o->skip_bad_shards,
-                "go on with the next file after one that cannot be read")
-      ->group("Text");
+  add_text_flags(convert, {.data = o->data,
+                           .text_field = o->text_field,
+                           .txt_separator = o->txt_separator,
+                           .skip_bad_shards = o->skip_bad_shards});
   convert.add_option("--out", o->out, "the folder to write; it must hold no documents yet")
       ->required()
       ->type_name("DIR")

@@ -49,6 +49,43 @@ CLI::Option* add_count(CLI::App& command, const std::string& name, int64_t& valu
       ->default_str(std::to_string(value));
 }
 
+void add_text_flags(CLI::App& command, TextFlags flags) {
+  const char* const kGroup = "Text";
+  command
+      .add_option("--data", flags.data,
+                  "a file, folder or glob of .parquet, .jsonl or .txt (the last two also .gz or "
+                  ".zst); more than one may be given")
+      ->required()
+      ->type_name("PATH...")
+      ->group(kGroup);
+  command.add_option("--text-field", flags.text_field, "the column or key that holds the text")
+      ->type_name("NAME")
+      ->capture_default_str()
+      ->group(kGroup);
+  command
+      .add_option_function<std::string>(
+          "--txt-separator",
+          [&separator = flags.txt_separator](const std::string& text) {
+            separator = unescaped(text);
+          },
+          "what separates the documents of a .txt file, such as '\\n\\n\\n'; without it a file is "
+          "one document")
+      ->type_name("TEXT")
+      ->group(kGroup);
+  command
+      .add_flag("--skip-bad-shards", flags.skip_bad_shards,
+                "go on with the next file after one that cannot be read")
+      ->group(kGroup);
+}
+
+CLI::Option* add_tokenizer(CLI::App& command, std::string& tokenizer) {
+  return command
+      .add_option("--tokenizer", tokenizer,
+                  "a name in the base folder, or a file or folder of any format")
+      ->type_name("NAME|PATH")
+      ->capture_default_str();
+}
+
 CLI::Validator one_of(std::set<std::string> words) {
   return CLI::IsMember(std::move(words)).description("");
 }

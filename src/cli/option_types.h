@@ -6,6 +6,7 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "cli/command_line.h"
 
@@ -20,6 +21,19 @@ namespace nanochat::cli {
 /// A flag that takes what parse_count() reads; with `minus_one`, -1 too.
 CLI::Option* add_count(CLI::App& command, const std::string& name, int64_t& value,
                        const std::string& help, bool minus_one = false);
+
+/// Where the flags that say what text is read put their values.
+struct TextFlags {
+  std::vector<std::string>& data;
+  std::string& text_field;
+  std::string& txt_separator;
+  bool& skip_bad_shards;
+};
+/// --data (required), --text-field, --txt-separator and --skip-bad-shards, in the group "Text".
+void add_text_flags(CLI::App& command, TextFlags flags);
+
+/// --tokenizer.
+CLI::Option* add_tokenizer(CLI::App& command, std::string& tokenizer);
 
 /// One of these words. The type's name lists them already.
 [[nodiscard]] CLI::Validator one_of(std::set<std::string> words);

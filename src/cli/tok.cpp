@@ -9,14 +9,6 @@
 namespace nanochat::cli {
 namespace {
 
-CLI::Option* add_tokenizer(CLI::App& command, std::string& tokenizer) {
-  return command
-      .add_option("--tokenizer", tokenizer,
-                  "a name in the base folder, or a file or folder of any format")
-      ->type_name("NAME|PATH")
-      ->capture_default_str();
-}
-
 CLI::Option* add_out(CLI::App& command, std::string& out) {
   return command
       .add_option("--out", out,
@@ -47,13 +39,10 @@ void add_train(CLI::App& tok, CommonOptions& common, Action& action) {
   const auto o = std::make_shared<TokTrainOptions>();
   CLI::App& train =
       add_command(tok, "train", "learn a tokenizer from text", common, action, o, run_tok_train);
-  train
-      .add_option("--data", o->data,
-                  "a file, folder or glob of .parquet, .jsonl or .txt (the last two also .gz or "
-                  ".zst); more than one may be given")
-      ->required()
-      ->type_name("PATH...")
-      ->group("Text");
+  add_text_flags(train, {.data = o->data,
+                         .text_field = o->text_field,
+                         .txt_separator = o->txt_separator,
+                         .skip_bad_shards = o->skip_bad_shards});
   train
       .add_option(
           "--split", o->split,
@@ -62,24 +51,9 @@ void add_train(CLI::App& tok, CommonOptions& common, Action& action) {
       ->type_name("all|train|val")
       ->capture_default_str()
       ->group("Text");
-  train.add_option("--text-field", o->text_field, "the column or key that holds the text")
-      ->type_name("NAME")
-      ->capture_default_str()
-      ->group("Text");
-  train
-      .add_option_function<std::string>(
-          "--txt-separator", [o](const std::string& text) { o->txt_separator = unescaped(text); },
-          "what separates the documents of a .txt file, such as '\\n\\n\\n'; without it a file is "
-          "one document")
-      ->type_name("TEXT")
-      ->group("Text");
   add_count(train, "--max-chars", o->max_chars, "stop after the document that makes it more")
       ->group("Text");
   add_count(train, "--doc-cap", o->doc_cap, "characters of a document that count; 0: all of them")
-      ->group("Text");
-  train
-      .add_flag("--skip-bad-shards", o->skip_bad_shards,
-                "go on with the next file after one that cannot be read")
       ->group("Text");
   add_count(train, "--vocab-size", o->vocab_size, "tokens in all, the 9 special ones included")
       ->group("Tokenizer");

@@ -18,6 +18,7 @@
 #include "core/error.h"
 #include "core/mapped_file.h"
 #include "core/tensor.h"
+#include "support/refusal.h"
 
 namespace nanochat {
 namespace {
@@ -52,16 +53,8 @@ class FileTest : public ::testing::Test {
 /// Runs f, which must throw an E whose text holds all of `parts`.
 template <typename E>
 void expect_error(const std::function<void()>& f, const std::vector<std::string>& parts) {
-  try {
-    f();
-    ADD_FAILURE() << "nothing was thrown";
-  } catch (const E& e) {
-    for (const std::string& part : parts) {
-      EXPECT_NE(std::string(e.what()).find(part), std::string::npos) << e.what();
-    }
-  } catch (const std::exception& e) {
-    ADD_FAILURE() << "another error: " << e.what();
-  }
+  const std::string message = test::refusal<E>(f);
+  for (const std::string& part : parts) EXPECT_SAYS(message, part);
 }
 
 /// Runs f in a child process and gives its wait status; f's exit code is 0 unless it throws.

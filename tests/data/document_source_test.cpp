@@ -12,6 +12,7 @@
 
 #include "core/error.h"
 #include "support/compressed.h"
+#include "support/refusal.h"
 #include "support/sanitizers.h"
 #include "support/temporary_folder.h"
 
@@ -50,19 +51,8 @@ Texts read_all(const Texts& paths, const DocumentSourceOptions& options = {}) {
 /// What reading `paths` to the end throws.
 template <typename Expected>
 std::string refusal(const Texts& paths, const DocumentSourceOptions& options = {}) {
-  try {
-    read_all(paths, options);
-  } catch (const Expected& e) {
-    return e.what();
-  } catch (const std::exception& e) {
-    ADD_FAILURE() << "another error: " << e.what();
-    return e.what();
-  }
-  ADD_FAILURE() << "no error";
-  return "";
+  return test::refusal<Expected>([&] { read_all(paths, options); });
 }
-
-#define EXPECT_SAYS(text, part) EXPECT_NE((text).find(part), std::string::npos) << (text)
 
 class DocumentSourceTest : public ::testing::Test {
  protected:

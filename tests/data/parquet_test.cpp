@@ -18,6 +18,7 @@
 #include "support/temporary_folder.h"
 #ifdef NANOCHAT_ARROW
 #include "support/parquet_file.h"
+#include "support/refusal.h"
 #endif
 
 namespace nanochat {
@@ -68,8 +69,6 @@ std::string refusal(const std::string& path, const DocumentSourceOptions& option
   ADD_FAILURE() << "no error";
   return "";
 }
-
-#define EXPECT_SAYS(text, part) EXPECT_NE((text).find(part), std::string::npos) << (text)
 
 Texts sample_texts(int n) {
   Texts texts;

@@ -17,6 +17,7 @@
 #include "tokenizer/formats.h"
 #ifdef NANOCHAT_ARROW
 #include "support/parquet_file.h"
+#include "support/refusal.h"
 #endif
 
 namespace nanochat {
@@ -58,21 +59,7 @@ std::string jsonl(const Texts& documents) {
   return lines;
 }
 
-template <typename Expected, typename F>
-std::string refusal(F f) {
-  try {
-    f();
-  } catch (const Expected& e) {
-    return e.what();
-  } catch (const std::exception& e) {
-    ADD_FAILURE() << "another error: " << e.what();
-    return e.what();
-  }
-  ADD_FAILURE() << "no error";
-  return "";
-}
-
-#define EXPECT_SAYS(text, part) EXPECT_NE((text).find(part), std::string::npos) << (text)
+using test::refusal;
 
 class TokShardTest : public testing::Test {
  protected:

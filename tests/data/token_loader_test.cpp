@@ -16,6 +16,7 @@
 #include "core/error.h"
 #include "support/compressed.h"
 #include "support/loader_reference.h"
+#include "support/refusal.h"
 #include "support/temporary_folder.h"
 
 namespace nanochat {
@@ -95,22 +96,7 @@ testing::AssertionResult same(const TokenBatch& a, const TokenBatch& b) {
   return testing::AssertionSuccess();
 }
 
-/// What `f` throws.
-template <typename Expected, typename F>
-std::string refusal(F f) {
-  try {
-    f();
-  } catch (const Expected& e) {
-    return e.what();
-  } catch (const std::exception& e) {
-    ADD_FAILURE() << "another error: " << e.what();
-    return e.what();
-  }
-  ADD_FAILURE() << "no error";
-  return "";
-}
-
-#define EXPECT_SAYS(text, part) EXPECT_NE((text).find(part), std::string::npos) << (text)
+using test::refusal;
 
 TokenLoaderOptions small_options(Packing packing, int rank = 0, int world_size = 1) {
   TokenLoaderOptions options;

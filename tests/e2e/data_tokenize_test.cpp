@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "support/program.h"
+#include "support/refusal.h"
 #include "support/temporary_folder.h"
 
 namespace nanochat {
@@ -18,8 +19,6 @@ namespace fs = std::filesystem;
 using nlohmann::json;
 using test::ProgramResult;
 using Words = std::vector<std::string>;
-
-#define EXPECT_SAYS(text, part) EXPECT_NE((text).find(part), std::string::npos) << (text)
 
 class DataTokenizeTest : public testing::Test {
  protected:

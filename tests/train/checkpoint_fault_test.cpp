@@ -21,6 +21,7 @@
 #include "core/error.h"
 #include "core/file.h"
 #include "core/parallel.h"
+#include "support/refusal.h"
 #include "support/temporary_folder.h"
 #include "train/checkpoint.h"
 #include "train/small_run.h"
@@ -30,7 +31,7 @@ namespace {
 
 namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
-using test::message_of;
+using test::refusal;
 using test::SmallRun;
 using ::testing::HasSubstr;
 
@@ -98,7 +99,7 @@ class CheckpointFaultTest : public ::testing::Test {
 
   /// Opening must fail, and name the file.
   static void expect_refused(const fs::path& checkpoint, const std::string& file) {
-    const std::string message = message_of<DataError>([&] { const Checkpoint c(checkpoint); });
+    const std::string message = refusal<DataError>([&] { const Checkpoint c(checkpoint); });
     ASSERT_THAT(message, HasSubstr((checkpoint / file).string() + ": "));
     ASSERT_EQ(message.find('\n'), std::string::npos) << message;
   }
@@ -149,7 +150,7 @@ TEST_F(CheckpointFaultTest, AMissingFileIsNamed) {
     const std::string good = bytes_of(checkpoint / file);
     fs::remove(checkpoint / file);
     if (file == kManifestFileName) {
-      EXPECT_THAT(message_of<NotFoundError>([&] { const Checkpoint c(checkpoint); }),
+      EXPECT_THAT(refusal<NotFoundError>([&] { const Checkpoint c(checkpoint); }),
                   HasSubstr("it has no manifest.json"));
     } else {
       ASSERT_NO_FATAL_FAILURE(expect_refused(checkpoint, file));
@@ -186,7 +187,7 @@ TEST_F(CheckpointFaultTest, FilesOfAnotherCheckpointAreRefused) {
     const std::string good = bytes_of(first / file);
     overwrite(first / file, bytes_of(second / file));
     if (file == kManifestFileName) {  // then it is the folder that has another step's name
-      EXPECT_THAT(message_of<DataError>([&] { const Checkpoint c(first); }),
+      EXPECT_THAT(refusal<DataError>([&] { const Checkpoint c(first); }),
                   HasSubstr("step_000001: holds step 2"));
     } else {
       ASSERT_NO_FATAL_FAILURE(expect_refused(first, file));
@@ -204,9 +205,9 @@ TEST_F(CheckpointFaultTest, TheModelAloneIsReadWithoutTheOptimizersDamageWhichRe
   const Checkpoint opened(checkpoint, CheckpointUse::kModel);
   SmallRun loaded(2);
   opened.load_model(loaded.model);
-  EXPECT_THAT(message_of<DataError>(
-                  [&] { opened.load_optimizer(cpu_backend(), state_of(loaded.optimizer)); }),
-              HasSubstr(file.string() + ": is damaged"));
+  EXPECT_THAT(
+      refusal<DataError>([&] { opened.load_optimizer(cpu_backend(), state_of(loaded.optimizer)); }),
+      HasSubstr(file.string() + ": is damaged"));
 }
 
 /// A child saves and prunes without end and is killed at some moment, wherever it then is.
@@ -360,7 +361,7 @@ TEST_F(CheckpointFaultTest, AFullDiskIsOneErrorAndEarlierCheckpointsAreIntact) {
     SCOPED_TRACE(fmt::format("{} tenths of the room", tenth));
     const int64_t filling = free_bytes() - needed * tenth / 10;
     overwrite(path_ / "filler", std::string(static_cast<size_t>(filling), 'x'));
-    const std::string message = message_of<IoError>([&] { save(run, small, 2); });
+    const std::string message = refusal<IoError>([&] { save(run, small, 2); });
     EXPECT_THAT(message, HasSubstr("/step_000002"));
     EXPECT_THAT(message, HasSubstr("No space left on device: free some space or choose another "
                                    "disk with --base-dir (earlier checkpoints are intact)"));

@@ -12,6 +12,7 @@
 
 #include "core/error.h"
 #include "core/file.h"
+#include "support/refusal.h"
 #include "support/temporary_folder.h"
 #include "train/small_run.h"
 
@@ -20,7 +21,7 @@ namespace {
 
 namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
-using test::message_of;
+using test::refusal;
 using test::SmallRun;
 using ::testing::HasSubstr;
 
@@ -151,7 +152,7 @@ TEST_F(CheckpointTest, WithoutOptimizerItCanBeUsedButNotResumed) {
   checkpoint.load_model(other.model);
   EXPECT_FALSE(checkpoint.has_optimizer());
   EXPECT_TRUE(checkpoint.loader_tensors().empty());
-  EXPECT_THAT(message_of<DataError>(
+  EXPECT_THAT(refusal<DataError>(
                   [&] { checkpoint.load_optimizer(cpu_backend(), state_of(other.optimizer)); }),
               HasSubstr("step_000009: holds no optimizer state"));
 }
@@ -174,7 +175,7 @@ TEST_F(CheckpointTest, ACheckpointOfAnotherModelIsRefusedWithTheDifferences) {
   config.n_layer = 2;
   config.n_embd = 32;
   SmallRun other(1, config);
-  EXPECT_THAT(message_of<DataError>([&] { checkpoint.load_model(other.model); }),
+  EXPECT_THAT(refusal<DataError>([&] { checkpoint.load_model(other.model); }),
               HasSubstr("step_000003: is of another model: n_layer is 1, not 2; n_embd is 16, not "
                         "32"));
 }
@@ -183,19 +184,19 @@ TEST_F(CheckpointTest, AnotherOptimizersStateIsRefusedAndNothingChanges) {
   const Checkpoint checkpoint(save());
   Numbers numbers;
   EXPECT_THAT(
-      message_of<DataError>([&] { checkpoint.load_optimizer(cpu_backend(), state_of(numbers)); }),
+      refusal<DataError>([&] { checkpoint.load_optimizer(cpu_backend(), state_of(numbers)); }),
       HasSubstr("optim/rank_0.safetensors: has no 'n'"));
   EXPECT_EQ(numbers.integer, std::numeric_limits<int64_t>::min());
   // Less than the file holds is no better.
   const VisitState half = [&](StateVisitor& visitor) { run_.optimizer.adamw.visit_state(visitor); };
-  EXPECT_THAT(message_of<DataError>([&] { checkpoint.load_optimizer(cpu_backend(), half); }),
+  EXPECT_THAT(refusal<DataError>([&] { checkpoint.load_optimizer(cpu_backend(), half); }),
               HasSubstr("resume with the optimizer that wrote it"));
 }
 
 TEST_F(CheckpointTest, AnotherNumberOfProcessesIsRefused) {
   const Checkpoint checkpoint(save());
   EXPECT_THAT(
-      message_of<DataError>(
+      refusal<DataError>(
           [&] { checkpoint.load_optimizer(cpu_backend(), state_of(run_.optimizer), 1, 2); }),
       HasSubstr("was written by 1 processes, this run has 2: start as many (mpirun -np 1)"));
 }
@@ -229,7 +230,7 @@ TEST_F(CheckpointTest, WeightsThatAreNotFiniteAreNotSaved) {
   save();
   run_.model.parameter("lm_head.weight").value.data<float>()[5] =
       std::numeric_limits<float>::quiet_NaN();
-  EXPECT_THAT(message_of<NumericError>([&] {
+  EXPECT_THAT(refusal<NumericError>([&] {
                 save_checkpoint(folder_, 4, run_.model, state_of(run_.optimizer), Json::object());
               }),
               HasSubstr("run/step_000004/model.safetensors: tensor 'lm_head.weight': element 5"));
@@ -237,17 +238,16 @@ TEST_F(CheckpointTest, WeightsThatAreNotFiniteAreNotSaved) {
 }
 
 TEST_F(CheckpointTest, WhatIsNoCheckpointIsSaidSo) {
-  EXPECT_THAT(
-      message_of<NotFoundError>([&] { const Checkpoint c(folder_.path() / "step_000009"); }),
-      HasSubstr("step_000009: there is no such checkpoint"));
-  EXPECT_THAT(message_of<NotFoundError>([&] { const Checkpoint c(folder_.path()); }),
+  EXPECT_THAT(refusal<NotFoundError>([&] { const Checkpoint c(folder_.path() / "step_000009"); }),
+              HasSubstr("step_000009: there is no such checkpoint"));
+  EXPECT_THAT(refusal<NotFoundError>([&] { const Checkpoint c(folder_.path()); }),
               HasSubstr("is no complete checkpoint, it has no manifest.json"));
 }
 
 TEST_F(CheckpointTest, ACheckpointUnderAnotherStepsNameIsRefusedUnderAFreeNameAccepted) {
   const fs::path path = save();
   fs::rename(path, folder_.path() / "step_000007");
-  EXPECT_THAT(message_of<DataError>([&] { const Checkpoint c(folder_.path() / "step_000007"); }),
+  EXPECT_THAT(refusal<DataError>([&] { const Checkpoint c(folder_.path() / "step_000007"); }),
               HasSubstr("holds step 3: rename the folder to step_000003"));
   fs::rename(folder_.path() / "step_000007", folder_.path() / "best");
   EXPECT_EQ(Checkpoint(folder_.path() / "best").step(), 3);

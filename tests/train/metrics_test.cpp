@@ -10,6 +10,7 @@
 
 #include "core/error.h"
 #include "core/file.h"
+#include "support/refusal.h"
 #include "support/temporary_folder.h"
 #include "train/small_run.h"
 
@@ -18,7 +19,7 @@ namespace {
 
 namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
-using test::message_of;
+using test::refusal;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
@@ -220,7 +221,7 @@ TEST_F(MetricsTest, ANumberThatIsNotFiniteIsNull) {
 
 TEST_F(MetricsTest, ALineInTheMiddleThatIsNoRecordIsNamed) {
   temporary_.write("run/metrics.jsonl", "{\"step\":1}\n{\"step\":\n{\"step\":3}\n");
-  EXPECT_THAT(message_of<DataError>([&] { static_cast<void>(read_metrics(file_)); }),
+  EXPECT_THAT(refusal<DataError>([&] { static_cast<void>(read_metrics(file_)); }),
               HasSubstr("metrics.jsonl: line 2 is no record of a step"));
 }
 

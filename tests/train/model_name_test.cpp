@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include "core/error.h"
+#include "support/refusal.h"
 #include "support/temporary_folder.h"
 #include "train/run_folder.h"
 #include "train/small_run.h"
@@ -14,7 +15,7 @@ namespace nanochat {
 namespace {
 
 namespace fs = std::filesystem;
-using test::message_of;
+using test::refusal;
 using ::testing::HasSubstr;
 
 TEST(ModelName, HasAStageATagAndAStepAllOptional) {
@@ -29,7 +30,7 @@ TEST(ModelName, HasAStageATagAndAStepAllOptional) {
 
 TEST(ModelName, WhatIsNoneIsRefusedWithTheForm) {
   const auto error = [](std::string_view name) {
-    return message_of<UsageError>([&] { static_cast<void>(parse_model_name(name)); });
+    return refusal<UsageError>([&] { static_cast<void>(parse_model_name(name)); });
   };
   EXPECT_THAT(error("d4"), HasSubstr("'d4' is no stage (base, mid, sft, rl): a model is named "
                                      "stage:tag@step, for example base:d4@1200"));
@@ -43,9 +44,8 @@ TEST(ModelName, WhatIsNoneIsRefusedWithTheForm) {
 TEST(ModelName, ARunIsAFolderOfItsStage) {
   EXPECT_EQ(run_folder_of("/b", "base", "d4"), "/b/runs/base/d4");
   for (const char* const tag : {"", "..", ".hidden", "a/b", "a:b", "a@3"}) {
-    EXPECT_THAT(
-        message_of<UsageError>([&] { static_cast<void>(run_folder_of("/b", "base", tag)); }),
-        HasSubstr("cannot name a run"));
+    EXPECT_THAT(refusal<UsageError>([&] { static_cast<void>(run_folder_of("/b", "base", tag)); }),
+                HasSubstr("cannot name a run"));
   }
 }
 
@@ -66,8 +66,7 @@ class FindModelTest : public ::testing::Test {
     return model.name;
   }
   [[nodiscard]] std::string error(const std::string& name) const {
-    return message_of<NotFoundError>(
-        [&] { static_cast<void>(find_model(temporary_.path(), name)); });
+    return refusal<NotFoundError>([&] { static_cast<void>(find_model(temporary_.path(), name)); });
   }
 
   test::TemporaryFolder temporary_;

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "core/error.h"
+#include "support/refusal.h"
 #include "support/temporary_folder.h"
 #include "train/small_run.h"
 
@@ -19,7 +20,7 @@ namespace nanochat {
 namespace {
 
 namespace fs = std::filesystem;
-using test::message_of;
+using test::refusal;
 using ::testing::HasSubstr;
 using Steps = std::vector<int64_t>;
 
@@ -100,7 +101,7 @@ TEST_F(RunFolderTest, MakesTheFolderAndItsParents) {
 
 TEST_F(RunFolderTest, SaysWhenItCannotBeMade) {
   temporary_.write("run", "a file");
-  EXPECT_THAT(message_of<NotFoundError>([&] { const RunFolder run(path_); }),
+  EXPECT_THAT(refusal<NotFoundError>([&] { const RunFolder run(path_); }),
               HasSubstr("run: cannot make the folder"));
 }
 
@@ -116,7 +117,7 @@ TEST_F(RunFolderTest, ASecondProcessIsRefusedUntilTheFirstIsGone) {
   }
   char byte = 0;
   ASSERT_EQ(::read(ready[0], &byte, 1), 1);
-  EXPECT_THAT(message_of<IoError>([&] { const RunFolder run(path_); }),
+  EXPECT_THAT(refusal<IoError>([&] { const RunFolder run(path_); }),
               HasSubstr(fmt::format("run: process {} is training into this folder", first)));
   ::kill(first, SIGKILL);  // the lock goes with it, however it goes
   ::waitpid(first, nullptr, 0);

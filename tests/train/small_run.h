@@ -81,19 +81,4 @@ inline void expect_same(SmallRun& a, SmallRun& b) {
   }
 }
 
-/// The message of the E that f must throw.
-template <typename E, typename F>
-std::string message_of(F&& f) {
-  try {
-    f();
-  } catch (const E& e) {
-    return e.what();
-  } catch (const std::exception& e) {
-    ADD_FAILURE() << "another error: " << e.what();
-    return "";
-  }
-  ADD_FAILURE() << "nothing was thrown";
-  return "";
-}
-
 }  // namespace nanochat::test
