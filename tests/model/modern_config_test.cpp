@@ -55,7 +55,7 @@ TEST(ModernConfigTest, ShortWindowsAreAQuarterInWholeBlocks) {
 TEST(ModernConfigTest, TheLastLayerSeesAll) {
   ModernConfig c = ModernConfig::from_depth(5, 100, 2048, 64, 128, "sL");
   EXPECT_EQ(c.window_sizes(), (std::vector<int64_t>{512, 2048, 512, 2048, 2048}));
-  c.window_pattern = "S";
+  c = ModernConfig::from_depth(5, 100, 2048, 64, 128, "S");
   EXPECT_EQ(c.window_sizes(), (std::vector<int64_t>{512, 512, 512, 512, 2048}));
 }
 
