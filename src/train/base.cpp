@@ -372,7 +372,10 @@ void BaseTraining::sample(int64_t step) {
 }
 
 void BaseTraining::save(int64_t step) {
-  if (checkpoint_ && checkpoint_->step() == step) return;  // it is there
+  if (checkpoint_ && checkpoint_->step() == step) {  // it is there
+    result_.checkpoint = checkpoint_->folder();
+    return;
+  }
   const LoaderState data = source_->loader().state();
   const auto or_null = [](const std::optional<double>& x) {
     return x ? ordered_json(*x) : ordered_json();

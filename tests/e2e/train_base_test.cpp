@@ -268,6 +268,14 @@ TEST_F(TrainBaseTest, AnEarlierRunIsNeitherContinuedNorDeletedUnasked) {
   EXPECT_EQ(losses("d1").size(), 4);
 }
 
+TEST_F(TrainBaseTest, AFinishedRunThatIsResumedSaysWhereItIs) {
+  ASSERT_EQ(train("d1", {"--num-iterations=5"}).exit_code, 0);
+  const ProgramResult r = train("d1", {"--num-iterations=5", "--resume", "latest", "--json"});
+  ASSERT_EQ(r.exit_code, 0) << r.err;
+  EXPECT_EQ(nlohmann::json::parse(r.out).at("checkpoint"),
+            (run_folder("d1") / "step_000005").string());
+}
+
 TEST_F(TrainBaseTest, AnotherModelIsNotResumed) {
   ASSERT_EQ(train("d1", {"--num-iterations=5"}).exit_code, 0);
   const ProgramResult r = train("d1", {"--depth=2", "--resume", "latest"});
