@@ -44,8 +44,10 @@ fs::path find_tokenizer(const CommonOptions& common, const std::string& name) {
     const fs::path named = store(common) / name;
     if (fs::exists(named, error)) return named;
     if (!fs::exists(name, error)) {
-      throw NotFoundError("no tokenizer '{}': neither in {}{} nor a file of that name", name,
-                          store(common).string(), known_names(common));
+      throw NotFoundError(
+          "no tokenizer '{}': neither in {}{} nor a file of that name; nanochat tok "
+          "train makes one",
+          name, store(common).string(), known_names(common));
     }
   }
   return name;

@@ -64,7 +64,10 @@ std::string what_there_is(const fs::path& base_dir) {
       names.push_back(fmt::format("{}:{}", stage, run.tag));
     }
   }
-  if (names.empty()) return fmt::format("there are none in {}", (base_dir / "runs").string());
+  if (names.empty()) {
+    return fmt::format("there are none in {}; nanochat train base makes one",
+                       (base_dir / "runs").string());
+  }
   return fmt::format("there: {}", fmt::join(names, ", "));
 }
 

@@ -119,8 +119,8 @@ TEST_F(FindModelTest, APathIsOfARunOrOfACheckpoint) {
 }
 
 TEST_F(FindModelTest, ErrorsSayWhatThereIs) {
-  EXPECT_THAT(error(""),
-              HasSubstr("no model (there are none in " + (temporary_ / "runs").string() + ")"));
+  EXPECT_THAT(error(""), HasSubstr("no model (there are none in " + (temporary_ / "runs").string() +
+                                   "; nanochat train base makes one)"));
   add("base/d4", 20);
   add("base/d4", 30);
   add("sft/d4", 5);
