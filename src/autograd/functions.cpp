@@ -57,8 +57,20 @@ void linear_backward(Tape& t, const Tensor& dy, const Tensor& x, int32_t x_slot,
   }
 }
 
+Tensor packed_linear(Tape& tape, const Tensor& x, const PackedWeights& w, Epilogue epilogue) {
+  NC_CHECK(!tape.recording() && w, "packed weights are for inference, once they are loaded");
+  if (x.dim(1) != w.in) {
+    throw ShapeError("linear: x is {}, w is [{}, {}]: the last dimensions must match", x.shape(),
+                     w.out, w.in);
+  }
+  Tensor y = tape.empty({x.dim(0), w.out}, x.dtype());
+  tape.backend().matmul_packed(x, w, y, epilogue);
+  return y;
+}
+
 Tensor linear_forward(Tape& tape, const Var& x, const Weight& w, Epilogue epilogue) {
   require_matrix("linear", "x", x.value);
+  if (w.packed) return packed_linear(tape, x.value, *w.packed, epilogue);
   require_matrix("linear", "w", w.value);
   if (x.value.dim(1) != w.value.dim(1)) {
     throw ShapeError("linear: x is {}, w is {}: the last dimensions must match", x.value.shape(),
@@ -206,8 +218,11 @@ Var attention_cached(Tape& tape, const Var& qkv, const TokenRuns& runs, const At
                      KvCache& cache) {
   NC_CHECK(!tape.recording(), "attention_cached is for inference");
   require_qkv("attention_cached", qkv.value, runs, shape);
+  const int64_t capacity = cache.k.rank() == 3 ? cache.k.dim(1) : 0;
+  const bool is_ring = shape.window >= 0 && capacity % kCacheMultiple == 0 &&
+                       capacity >= shape.window + kCacheMultiple + runs.max_length();
   if (cache.k.rank() != 3 || cache.k.shape() != cache.v.shape() ||
-      cache.k.dim(2) != shape.kv_dim() || cache.k.dim(1) < runs.end_position()) {
+      cache.k.dim(2) != shape.kv_dim() || (capacity < runs.end_position() && !is_ring)) {
     throw ShapeError(
         "attention_cached: the cache is {}, expected [slots, at least {}, {}]: start a new "
         "conversation or raise the context",

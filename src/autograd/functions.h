@@ -14,8 +14,8 @@ namespace nanochat {
 struct Weight {
   Tensor value;  ///< [out, in] act
   Tensor grad;   ///< [out, in] f32 (f64), accumulated into; undefined: frozen
+  const PackedWeights* packed = nullptr;  ///< in place of `value`, for inference
 };
-[[nodiscard]] inline Weight weight_of(const Parameter& p) { return {p.compute, p.grad}; }
 
 /// y[n] = wte[ids[n]], rounded to `act`. ids [N] i32; an id outside the table is a DataError
 /// (checked on the host; a device's kernels trust it).

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "core/tensor.h"
+#include "ops/packed_weights.h"
 
 namespace nanochat {
 
@@ -23,9 +24,15 @@ enum class ParameterKind : uint8_t {
 struct Parameter {
   std::string name;  ///< upstream's state-dict key: "transformer.h.0.attn.c_q.weight"
   ParameterKind kind = ParameterKind::kMatrix;
-  Tensor value{};    ///< [out, in] f32
-  Tensor grad{};     ///< like value; undefined in a model made for inference
-  Tensor compute{};  ///< like value, act
+  Tensor value{};                 ///< [out, in] f32
+  Tensor grad{};                  ///< like value; undefined in a model made for inference
+  Tensor compute{};               ///< like value, act
+  int64_t rows = 0, columns = 0;  ///< [out, in] of all of these
+
+  /// A model that only infers may keep a matrix packed and nowhere else: in rows packed_row and
+  /// following of this. It is then without data until weights are loaded.
+  PackedWeights* packed = nullptr;
+  int64_t packed_row = 0;
 };
 
 }  // namespace nanochat

@@ -52,12 +52,17 @@ Tensor Gpt::logits(Tape& tape, const Tensor& hidden) {
     throw ShapeError("logits: hidden is {}, expected [n, {}]", hidden.shape(), config_.n_embd);
   }
   Tensor y = tape.empty({hidden.dim(0), config_.vocab_size}, stats_dtype(options_.dtype));
-  backend_.matmul(hidden, false, lm_head_.value.rows(0, config_.vocab_size), true, y);
+  if (lm_head_.packed) {
+    backend_.matmul_packed(hidden, *lm_head_.packed, y);
+  } else {
+    backend_.matmul(hidden, false, lm_head_.value.rows(0, config_.vocab_size), true, y);
+  }
   backend_.softcap(y, config_.softcap, y);
   return y;
 }
 
 LossResult Gpt::loss(Tape& tape, const Batch& batch) {
+  NC_CHECK(!options_.packed, "a model with packed weights has no loss");
   const Var x = forward(tape, batch.ids, batch.runs);
   return softcap_cross_entropy(tape, x, lm_head_, batch.targets, batch.weights,
                                {.softcap = config_.softcap,
@@ -70,6 +75,7 @@ LossResult Gpt::loss(Tape& tape, const Batch& batch) {
 Gpt::Gpt(const GptConfig& config, Backend& backend, const GptOptions& options)
     : config_(config), backend_(backend), options_(options) {
   config_.validate();
+  NC_CHECK(!options.packed || !options.trainable, "packed weights cannot be trained");
   if (!backend.supports(options.dtype)) {
     throw DeviceError("the {} backend has no {}: use --dtype {}", backend.name(),
                       name_of(options.dtype), name_of(backend.preferred_dtype()));
@@ -109,6 +115,7 @@ Weight Gpt::add_parameters(ParameterKind kind, int64_t in,
                            std::span<const std::pair<std::string, int64_t>> names_and_rows) {
   int64_t out = 0;
   for (const auto& [name, rows] : names_and_rows) out += rows;
+  if (options_.packed) return add_packed(kind, in, out, names_and_rows);
   const DType act = options_.dtype, master = stats_dtype(act);
   // wte is looked up in the master copy, a row at a time; its rounding is never needed whole.
   const bool one_copy = act == master || kind == ParameterKind::kEmbedding;
@@ -124,10 +131,36 @@ Weight Gpt::add_parameters(ParameterKind kind, int64_t in,
                            .kind = kind,
                            .value = part(value ? value : compute),
                            .grad = part(grad),
-                           .compute = part(compute)});
+                           .compute = part(compute),
+                           .rows = rows,
+                           .columns = in});
     begin += rows;
   }
   return {compute, grad};
+}
+
+/// The same without memory: load_weights brings it.
+Weight Gpt::add_packed(ParameterKind kind, int64_t in, int64_t out,
+                       std::span<const std::pair<std::string, int64_t>> names_and_rows) {
+  PackedWeights* packed = nullptr;
+  if (kind != ParameterKind::kEmbedding) {
+    packed = &packed_.emplace_back();
+    packed->format = *options_.packed;
+    // Nobody asks for the logits of the padding.
+    packed->out = kind == ParameterKind::kUnembedding ? config_.vocab_size : out;
+    packed->in = in;
+  }
+  int64_t begin = 0;
+  for (const auto& [name, rows] : names_and_rows) {
+    parameters_.push_back({.name = name,
+                           .kind = kind,
+                           .rows = rows,
+                           .columns = in,
+                           .packed = packed,
+                           .packed_row = begin});
+    begin += rows;
+  }
+  return {.value = {}, .grad = {}, .packed = packed};
 }
 
 void Gpt::make_rotary_tables() {
@@ -155,6 +188,7 @@ void Gpt::make_rotary_tables() {
 }
 
 void Gpt::init_weights(uint64_t seed) {
+  NC_CHECK(!options_.packed, "packed weights are loaded");
   uint32_t index = 0;
   for (Parameter& p : parameters_) {
     const RandomStream stream(seed, RandomPurpose::kInit, 0, index++);
@@ -186,23 +220,35 @@ void Gpt::zero_grad() {
 
 void Gpt::refresh_compute_weights() {
   for (Parameter& p : parameters_) {
-    if (p.compute.raw() != p.value.raw()) backend_.cast(p.value, p.compute);
+    if (p.compute && p.compute.raw() != p.value.raw()) backend_.cast(p.value, p.compute);
   }
 }
 
-std::vector<KvCache> Gpt::make_caches(int64_t slots, int64_t capacity) const {
+int64_t Gpt::cache_rows(int64_t capacity, std::optional<int64_t> longest_run) const {
+  const auto rounded = [](int64_t n) {
+    return (n + kCacheMultiple - 1) / kCacheMultiple * kCacheMultiple;
+  };
+  const int64_t window = attention_shape_.window;
+  if (window < 0 || !longest_run) return rounded(capacity);
+  return std::min(rounded(capacity), rounded(window + kCacheMultiple + *longest_run));
+}
+
+std::vector<KvCache> Gpt::make_caches(int64_t slots, int64_t capacity, std::optional<DType> dtype,
+                                      std::optional<int64_t> longest_run) const {
   std::vector<KvCache> caches(blocks_.size());
-  const Shape shape{slots, capacity, attention_shape_.kv_dim()};
-  for (KvCache& c : caches) c = {Tensor(shape, options_.dtype), Tensor(shape, options_.dtype)};
+  const Shape shape{slots, cache_rows(capacity, longest_run), attention_shape_.kv_dim()};
+  const DType type = dtype.value_or(options_.dtype);
+  for (KvCache& c : caches) c = {Tensor(shape, type), Tensor(shape, type)};
   return caches;
 }
 
 int64_t Gpt::weight_bytes() const noexcept {
   int64_t bytes = 0;
   for (const Parameter& p : parameters_) {
-    bytes += p.value.size_bytes();
-    if (p.compute.raw() != p.value.raw()) bytes += p.compute.size_bytes();
+    bytes += p.value ? p.value.size_bytes() : 0;
+    if (p.compute && p.compute.raw() != p.value.raw()) bytes += p.compute.size_bytes();
   }
+  for (const PackedWeights& w : packed_) bytes += w ? w.size_bytes() : 0;
   return bytes;
 }
 

@@ -6,6 +6,8 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -23,6 +25,9 @@ struct GptOptions {
   /// on the reference backend, master weights included).
   DType dtype = DType::kF32;
   bool trainable = true;  ///< false: no gradients, no master copies beside the compute weights
+  /// Keep the matrices packed in this format, and nowhere else (not trainable): forward then gives
+  /// a row the same bits whatever rows are beside it. Loss is not for such a model.
+  std::optional<WeightFormat> packed{};
   bool activation_checkpointing = false;  ///< keep only each block's input, compute the rest twice
   int64_t loss_chunk_rows = LossOptions::kLossBlockRows;  ///< see LossOptions::chunk_rows
 };
@@ -71,8 +76,19 @@ class Gpt {
   /// Rounds the master weights to the compute weights; after every change of the former.
   void refresh_compute_weights();
 
-  /// Empty caches for `slots` sequences of `capacity` tokens, one per layer, in the model's dtype.
-  [[nodiscard]] std::vector<KvCache> make_caches(int64_t slots, int64_t capacity) const;
+  /// Empty caches for `slots` sequences of `capacity` tokens, one per layer, in the model's dtype
+  /// or in bf16. With a window, and no call that adds more than `longest_run` tokens to a sequence,
+  /// a layer keeps what the window needs only.
+  [[nodiscard]] std::vector<KvCache> make_caches(int64_t slots, int64_t capacity,
+                                                 std::optional<DType> dtype = {},
+                                                 std::optional<int64_t> longest_run = {}) const;
+  /// Rows per slot of such a cache.
+  [[nodiscard]] int64_t cache_rows(int64_t capacity, std::optional<int64_t> longest_run) const;
+
+  /// With GptOptions::packed, in the order of parameters(): all matrices, then lm_head. For
+  /// model/weights.h to fill.
+  [[nodiscard]] std::deque<PackedWeights>& packed_weights() noexcept { return packed_; }
+  [[nodiscard]] const std::deque<PackedWeights>& packed_weights() const noexcept { return packed_; }
 
   [[nodiscard]] const GptConfig& config() const noexcept { return config_; }
   [[nodiscard]] const GptOptions& options() const noexcept { return options_; }
@@ -93,6 +109,8 @@ class Gpt {
   [[nodiscard]] Var mlp_branch(Tape& tape, const Block& b, const Var& x) const;
   Weight add_parameters(ParameterKind kind, int64_t in,
                         std::span<const std::pair<std::string, int64_t>> names_and_rows);
+  Weight add_packed(ParameterKind kind, int64_t in, int64_t out,
+                    std::span<const std::pair<std::string, int64_t>> names_and_rows);
   void make_rotary_tables();
 
   GptConfig config_;
@@ -102,7 +120,8 @@ class Gpt {
   std::vector<Parameter> parameters_;
   std::vector<Block> blocks_;
   Weight lm_head_;
-  Tensor cos_, sin_;  // [max_positions, D/2]
+  std::deque<PackedWeights> packed_;  // stays put: parameters and weights point into it
+  Tensor cos_, sin_;                  // [max_positions, D/2]
 };
 
 }  // namespace nanochat

@@ -11,16 +11,46 @@ constexpr std::string_view kConfigKey = "config";
 
 /// Rows that a file may leave out: the padding of the vocabulary.
 int64_t required_rows(const Gpt& model, const Parameter& p) {
-  return p.kind == ParameterKind::kMatrix ? p.value.dim(0) : model.config().vocab_size;
+  return p.kind == ParameterKind::kMatrix ? p.rows : model.config().vocab_size;
 }
 
 Tensor widened(const Tensor& t) {
-  if (t.dtype() != DType::kF16) return t;  // backends convert all but f16
+  if (t.dtype() != DType::kF16) return t;  // all but f16 are converted elsewhere
   Tensor wide(t.shape(), DType::kF32);
   for (int64_t i = 0; i < t.numel(); ++i) {
     wide.data<float>()[i] = static_cast<float>(t.data<F16>()[i]);
   }
   return wide;
+}
+
+std::string packed_name(size_t i) { return fmt::format("packed.{}", i); }
+
+SafetensorsMetadata packed_metadata(const Gpt& model, const std::string& source) {
+  return {{"config", model.config().to_json()},
+          {"format", fmt::format("{}, layout 1", name_of(*model.options().packed))},
+          {"source", source}};
+}
+
+/// Into the panels; or, for a table that is only looked up, where it lies.
+void load_for_inference(Gpt& model, Parameter& p, const Tensor& source) {
+  if (!p.packed) {
+    const bool as_it_is = source.dtype() == DType::kF32 && source.dim(0) == p.rows;
+    p.value = as_it_is ? source : zeros({p.rows, p.columns}, DType::kF32);
+    if (!as_it_is) {
+      Tensor top = p.value.rows(0, source.dim(0));
+      model.backend().cast(source, top);
+    }
+    p.compute = p.value;
+    return;
+  }
+  if (!*p.packed) *p.packed = PackedWeights::zeros(p.packed->format, p.packed->out, p.packed->in);
+  Tensor rows = source.rows(0, std::min(source.dim(0), p.packed->out - p.packed_row));
+  if (rows.dtype() != DType::kF32 && rows.dtype() != DType::kBf16) {
+    Tensor narrow(rows.shape(), DType::kF32);
+    model.backend().cast(rows, narrow);
+    rows = narrow;
+  }
+  p.packed->pack_rows(rows, p.packed_row);
 }
 
 }  // namespace
@@ -42,17 +72,51 @@ GptConfig read_gpt_config(const SafetensorsFile& file) {
   return GptConfig::parse_json(config->second, file.name());
 }
 
+void save_packed_weights(const Gpt& model, const std::filesystem::path& path,
+                         const std::string& source) {
+  std::vector<NamedTensor> tensors;
+  for (const PackedWeights& w : model.packed_weights()) {
+    const std::string name = packed_name(tensors.size() / 2);
+    tensors.push_back({name, w.data});
+    tensors.push_back({name + ".scales", w.scales ? w.scales : zeros({0}, DType::kF32)});
+  }
+  write_safetensors(path, tensors, packed_metadata(model, source));
+}
+
+void load_packed_weights(Gpt& model, const std::filesystem::path& path, const std::string& source) {
+  const SafetensorsFile file(path, {.checksums = true});
+  for (const auto& [key, value] : packed_metadata(model, source)) {
+    const auto found = file.metadata().find(key);
+    if (found == file.metadata().end() || found->second != value) {
+      throw DataError("{}: packed weights of another {}", file.name(), key);
+    }
+  }
+  std::vector<PackedWeights> loaded;
+  for (const PackedWeights& w : model.packed_weights()) {
+    const std::string name = packed_name(loaded.size());
+    const bool has_scales = w.format == WeightFormat::kInt8;
+    loaded.emplace_back(w.format, w.out, w.in, file.tensor(name),
+                        has_scales ? file.tensor(name + ".scales") : Tensor());
+  }
+  std::ranges::move(loaded, model.packed_weights().begin());
+}
+
+void load_embedding(Gpt& model, const SafetensorsFile& file) {
+  Parameter& wte = model.parameters().front();
+  load_for_inference(model, wte, widened(file.tensor(wte.name)));
+}
+
 void load_weights(Gpt& model, const SafetensorsFile& file, std::string_view prefix) {
   size_t under_prefix = 0;
   for (const SafetensorsEntry& e : file.entries()) under_prefix += e.name.starts_with(prefix);
   for (const Parameter& p : model.parameters()) {
     const std::string name = std::string(prefix) + p.name;
     const SafetensorsEntry& e = file.info(name);
-    const bool fits = e.shape.rank() == 2 && e.shape[1] == p.value.dim(1) &&
-                      (e.shape[0] == p.value.dim(0) || e.shape[0] == required_rows(model, p));
+    const bool fits = e.shape.rank() == 2 && e.shape[1] == p.columns &&
+                      (e.shape[0] == p.rows || e.shape[0] == required_rows(model, p));
     if (!fits || !is_float(e.dtype)) {
       throw DataError("{}: tensor '{}' is {} {}, this model needs {} {}", file.name(), name,
-                      name_of(e.dtype), e.shape, name_of(p.value.dtype()), p.value.shape());
+                      name_of(e.dtype), e.shape, name_of(DType::kF32), Shape{p.rows, p.columns});
     }
   }
   if (under_prefix != model.parameters().size()) {
@@ -68,6 +132,10 @@ void load_weights(Gpt& model, const SafetensorsFile& file, std::string_view pref
   Backend& backend = model.backend();
   for (Parameter& p : model.parameters()) {
     const Tensor source = widened(file.tensor(std::string(prefix) + p.name));
+    if (model.options().packed) {
+      load_for_inference(model, p, source);
+      continue;
+    }
     Tensor top = p.value.rows(0, source.dim(0));
     Tensor padding = p.value.rows(source.dim(0), p.value.dim(0));
     backend.cast(source, top);

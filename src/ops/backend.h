@@ -26,6 +26,7 @@
 #include <string_view>
 
 #include "core/tensor.h"
+#include "ops/packed_weights.h"
 #include "ops/token_runs.h"
 
 namespace nanochat {
@@ -147,12 +148,13 @@ class Backend {
   virtual void attention_backward(const Tensor& dout, const Tensor& qkv, const Tensor& out,
                                   const Tensor& lse, const TokenRuns& runs,
                                   const AttentionShape& shape, Tensor& dqkv) = 0;
-  /// Writes the k and v heads of qkv's rows into the cache, row of position p and slot of its run.
-  /// cache.k, cache.v [n_slots, capacity, Hkv D], act or bf16; capacity >= runs.end_position().
+  /// Writes the k and v heads of qkv's rows into the cache, at the position and slot of their run
+  /// (KvCache says where). cache.k, cache.v [n_slots, capacity, Hkv D], act or bf16.
   virtual void kv_cache_append(const Tensor& qkv, const TokenRuns& runs,
                                const AttentionShape& shape, KvCache& cache) = 0;
   /// As attention, with the keys and values of positions 0 .. p_i taken from the run's slot of the
-  /// cache (append first). Inference only.
+  /// cache (append first). A row of out depends on that row of q and the slot's keys alone, in its
+  /// bits. Inference only.
   virtual void attention_cached(const Tensor& qkv, const KvCache& cache, const TokenRuns& runs,
                                 const AttentionShape& shape, Tensor& out) = 0;
 
@@ -165,6 +167,12 @@ class Backend {
   virtual void matmul(const Tensor& a, bool transpose_a, const Tensor& b, bool transpose_b,
                       Tensor& c, float alpha = 1, float beta = 0,
                       Epilogue epilogue = Epilogue::kNone) = 0;
+
+  /// y = epilogue(x w^T), for inference. x [N, in] act, y [N, out] act or f32. The weights are
+  /// w.at(); sums in f32 at least, rounded once. A row of y depends on that row of x alone, in its
+  /// bits: not on N, nor on the number of threads. (matmul does not promise that.)
+  virtual void matmul_packed(const Tensor& x, const PackedWeights& w, Tensor& y,
+                             Epilogue epilogue = Epilogue::kNone) = 0;
 
   // ---- loss ----------------------------------------------------------------------------------
 

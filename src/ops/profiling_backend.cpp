@@ -86,6 +86,11 @@ void ProfilingBackend::matmul(const Tensor& a, bool transpose_a, const Tensor& b
   timed(c.rank() == 2 && (large(a) || large(b) || large(c)) ? "matmul (lm_head)" : "matmul", c,
         [&] { inner_.matmul(a, transpose_a, b, transpose_b, c, alpha, beta, epilogue); });
 }
+void ProfilingBackend::matmul_packed(const Tensor& x, const PackedWeights& w, Tensor& y,
+                                     Epilogue epilogue) {
+  timed(w.out >= 16384 ? "matmul_packed (lm_head)" : "matmul_packed", y,
+        [&] { inner_.matmul_packed(x, w, y, epilogue); });
+}
 void ProfilingBackend::softcap_cross_entropy(Tensor& logits, const Tensor& targets,
                                              const Tensor& weight, float cap, bool with_gradient,
                                              Tensor& loss) {

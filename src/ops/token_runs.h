@@ -49,7 +49,10 @@ class TokenRuns {
 };
 
 /// Keys and values of earlier tokens, one layer. k, v: [n_slots, capacity, n_kv_head * head_dim];
-/// position p of a slot lives at row p.
+/// position p of a slot lives at row p mod capacity. A layer with a window may have a capacity
+/// smaller than the sequence: a multiple of kCacheMultiple, and at least window + kCacheMultiple +
+/// the longest run of a call, so that no key is overwritten that a query of the call still sees.
+inline constexpr int64_t kCacheMultiple = 16;
 struct KvCache {
   Tensor k, v;
 };

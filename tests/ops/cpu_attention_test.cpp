@@ -328,25 +328,52 @@ TEST_P(CpuAttentionTest, CachedRunsDoNotFeelTheirNeighbours) {
   }
 }
 
-TEST_P(CpuAttentionTest, PrefillInChunksGivesTheBitsOfAWholePrompt) {
-  const Case c{{}, 2, 1, 32};
-  const AttentionShape shape = c.shape();
-  const Tensor qkv = test::random_normal({700, shape.qkv_dim()}, dtype(), 9);
-  KvCache cache{zeros({1, 700, shape.kv_dim()}, dtype()), zeros({1, 700, shape.kv_dim()}, dtype())};
-  const Run whole{0, 700, 0, 0};
-  const TokenRuns whole_runs = one_run(whole);
-  cpu::kv_cache_append(kernels(), qkv, whole_runs, shape, cache);
-  Tensor expected({700, shape.q_dim()}, dtype());
-  cpu::attention_cached(kernels(), qkv, cache, whole_runs, shape, expected, workspace_);
-  int32_t begin = 0;
-  for (const int32_t end : {8, 100, 590, 700}) {
-    const Run run{0, end - begin, begin, 0};
-    Tensor out({end - begin, shape.q_dim()}, dtype());
-    cpu::attention_cached(kernels(), qkv.rows(begin, end), cache, one_run(run), shape, out,
-                          workspace_);
-    EXPECT_TRUE(test::same_bits(out, expected.rows(begin, end)));
-    begin = end;
+TEST_P(CpuAttentionTest, HoweverAPromptIsCutItsRowsHaveTheSameBits) {
+  for (const int64_t window : {-1, 50}) {
+    const Case c{{}, 4, 2, 40, window};
+    const AttentionShape shape = c.shape();
+    const Tensor qkv = test::random_normal({300, shape.qkv_dim()}, dtype(), 9);
+    KvCache cache{zeros({1, 304, shape.kv_dim()}, dtype()),
+                  zeros({1, 304, shape.kv_dim()}, dtype())};
+    const TokenRuns whole = one_run({0, 300, 0, 0});
+    cpu::kv_cache_append(kernels(), qkv, whole, shape, cache);
+    Tensor expected({300, shape.q_dim()}, dtype());
+    cpu::attention_cached(kernels(), qkv, cache, whole, shape, expected, workspace_);
+    int32_t begin = 0;
+    for (const int32_t end : {1, 2, 5, 17, 32, 33, 140, 300}) {
+      const Run run{0, end - begin, begin, 0};
+      Tensor out({end - begin, shape.q_dim()}, dtype());
+      cpu::attention_cached(kernels(), qkv.rows(begin, end), cache, one_run(run), shape, out,
+                            workspace_);
+      EXPECT_TRUE(test::same_bits(out, expected.rows(begin, end))) << begin << " to " << end;
+      begin = end;
+    }
   }
+}
+
+TEST_P(CpuAttentionTest, ARingHoldsWhatAWindowSees) {
+  const Case c{{}, 4, 2, 24, 20};
+  const AttentionShape shape = c.shape();
+  const Tensor qkv = test::random_normal({200, shape.qkv_dim()}, dtype(), 11);
+  // window + kCacheMultiple + the longest run, in multiples.
+  KvCache ring{zeros({2, 64, shape.kv_dim()}, dtype()), zeros({2, 64, shape.kv_dim()}, dtype())};
+  KvCache whole{zeros({2, 200, shape.kv_dim()}, dtype()), zeros({2, 200, shape.kv_dim()}, dtype())};
+  int32_t begin = 0;
+  for (const int32_t length : {25, 1, 1, 20, 3, 25, 25, 1, 24, 25, 25, 25}) {
+    const TokenRuns runs = one_run({0, length, begin, 1});
+    const Tensor rows = qkv.rows(begin, begin + length);
+    Tensor out({length, shape.q_dim()}, dtype()), expected = out.clone(), reference = out.clone();
+    cpu::kv_cache_append(kernels(), rows, runs, shape, ring);
+    cpu::kv_cache_append(kernels(), rows, runs, shape, whole);
+    cpu::attention_cached(kernels(), rows, ring, runs, shape, out, workspace_);
+    cpu::attention_cached(kernels(), rows, whole, runs, shape, expected, workspace_);
+    EXPECT_TRUE(test::same_bits(out, expected)) << "at " << begin;
+    reference_backend().attention_cached(rows, ring, runs, shape, reference);
+    reference_backend().attention_cached(rows, whole, runs, shape, expected);
+    EXPECT_TRUE(test::same_bits(reference, expected)) << "reference at " << begin;
+    begin += length;
+  }
+  ASSERT_EQ(begin, 200);
 }
 
 TEST_P(CpuAttentionTest, WorkspaceStopsGrowingAfterTheFirstCall) {

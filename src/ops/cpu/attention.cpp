@@ -13,6 +13,8 @@ constexpr int64_t kItemsPerThread = 4;
 // An item packs the keys it needs, so its rows must be many enough to pay for that: packing a key
 // costs about as much as 20 queries that see it.
 constexpr int64_t kMinRowsPerItem = 192;
+// Rows of a cached item: enough that keys are fetched and widened once for many of them.
+constexpr int64_t kCachedRows = 8;
 // Parts of one run's backward cost a pair of accumulators each.
 constexpr int64_t kMaxBackwardParts = 8;
 
@@ -59,9 +61,10 @@ int64_t rows_per_item(const TokenRuns& runs, const AttentionShape& shape) {
 
 int64_t pieces(int64_t length, int64_t rows) { return (length + rows - 1) / rows; }
 
-/// Key/value heads per decoding item: all of a run, so that memory is read in order, while there
-/// are runs enough for the threads.
-int64_t heads_per_decode(const TokenRuns& runs, const AttentionShape& shape) {
+/// Key/value heads per cached item. Decoding: all of a run, so that memory is read in order, while
+/// there are runs enough for the threads. Several rows: one, whose scores stay in L2.
+int64_t heads_per_cached_item(const Run& run, const TokenRuns& runs, const AttentionShape& shape) {
+  if (run.length > 2) return 1;
   const int64_t splits = std::min(pieces(2 * num_threads(), runs.size()), shape.n_kv_head);
   return pieces(shape.n_kv_head, splits);
 }
@@ -75,7 +78,6 @@ struct ForwardPlan {
   AttentionTypes types;
 
   [[nodiscard]] int64_t first_position(const Run& run) const { return cache ? run.position : 0; }
-  [[nodiscard]] bool decodes(const Run& run) const { return cache && run.length < kDecodeRows; }
 
   [[nodiscard]] AttentionForwardItem item(const Item& i, Tensor& out, Tensor& lse,
                                           void* scratch) const {
@@ -91,6 +93,7 @@ struct ForwardPlan {
       result.k = element(cache->k, at);
       result.v = element(cache->v, at);
       result.kv_stride = shape.kv_dim();
+      result.capacity = cache->k.dim(1);
     } else {
       const int64_t at = row + shape.q_dim() + i.kv_head * D;
       result.k = element(qkv, at);
@@ -121,19 +124,23 @@ void run_forward(const AttentionKernels& kernels, const ForwardPlan& plan, Tenso
   const TokenRuns& runs = plan.runs;
   const AttentionShape& shape = plan.shape;
   if (runs.n_tokens() == 0) return;
-  const int64_t rows = rows_per_item(runs, shape);
-  const int64_t decode_heads = heads_per_decode(runs, shape);
-  const auto heads_of = [&](const Run& run) { return plan.decodes(run) ? decode_heads : 1; };
+  const int64_t rows = plan.cache ? kCachedRows : rows_per_item(runs, shape);
+  const auto heads_of = [&](const Run& run) {
+    return plan.cache ? heads_per_cached_item(run, runs, shape) : 1;
+  };
   int64_t n_items = 0;
   int64_t scratch_bytes = 0;
   for (const Run& run : runs.runs()) {
     n_items += pieces(run.length, rows) * pieces(shape.n_kv_head, heads_of(run));
     const int64_t n_keys = plan.first_position(run) + run.length;
     // An item of `rows` rows under a window needs no more keys than this.
-    const int64_t n_packed = shape.window < 0 ? n_keys : std::min(n_keys, rows + shape.window);
-    const int64_t bytes = plan.decodes(run)
-                              ? kernels.decode_scratch_bytes(shape.head_dim, shape.n_head, n_keys)
-                              : kernels.forward_scratch_bytes(plan.types, shape.head_dim, n_packed);
+    const int64_t n_packed =
+        shape.window < 0 ? n_keys : std::min(n_keys, rows + shape.window + kKeyBlock);
+    const int64_t bytes =
+        plan.cache
+            ? kernels.decode_scratch_bytes(
+                  shape.head_dim, std::min<int64_t>(rows, run.length) * shape.n_head, n_packed)
+            : kernels.forward_scratch_bytes(plan.types, shape.head_dim, n_packed);
     scratch_bytes = std::max(scratch_bytes, aligned(bytes));
   }
   const int64_t items_bytes = aligned(n_items * static_cast<int64_t>(sizeof(Item)));
@@ -163,7 +170,7 @@ void run_forward(const AttentionKernels& kernels, const ForwardPlan& plan, Tenso
   parallel_items(n_items, [&](int64_t i, int thread) {
     const AttentionForwardItem item =
         plan.item(items[i], out, lse, scratch + thread * scratch_bytes);
-    const auto kernel = plan.decodes(runs[items[i].run]) ? kernels.decode : kernels.forward;
+    const auto kernel = plan.cache ? kernels.decode : kernels.forward;
     kernel(plan.types, item);
   });
 }
@@ -216,7 +223,7 @@ void kv_cache_append(const AttentionKernels& kernels, const Tensor& qkv, const T
       const Run& run = runs[r];
       for (int64_t i = 0; i < run.length; ++i) {
         const int64_t from = (run.row_begin + i) * shape.qkv_dim() + shape.q_dim();
-        const int64_t at = (run.slot * capacity + run.position + i) * n;
+        const int64_t at = (run.slot * capacity + (run.position + i) % capacity) * n;
         write(from, cache.k, at);
         write(from + n, cache.v, at);
       }

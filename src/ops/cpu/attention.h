@@ -31,16 +31,11 @@ void attention_backward(const AttentionKernels& kernels, const Tensor& dout, con
 void kv_cache_append(const AttentionKernels& kernels, const Tensor& qkv, const TokenRuns& runs,
                      const AttentionShape& shape, KvCache& cache);
 
-/// A run's result depends on its own rows and cache alone, to the bit, whatever else is in the
-/// batch and however many threads there are. Runs shorter than kDecodeRows take the path made for
-/// decoding (f32 throughout), longer ones that of training, whose rows do not depend on where a
-/// prompt is cut: so a prompt prefilled in chunks of at least kDecodeRows gives the bits of a whole
-/// one.
+/// A row's result depends on its query and the slot's keys alone, to the bit: not on what else is
+/// in the batch, on how a prompt was cut into runs, nor on the number of threads. It is f32
+/// throughout.
 void attention_cached(const AttentionKernels& kernels, const Tensor& qkv, const KvCache& cache,
                       const TokenRuns& runs, const AttentionShape& shape, Tensor& out,
                       Workspace& workspace);
-
-/// Where packing keys begins to pay.
-inline constexpr int64_t kDecodeRows = 8;
 
 }  // namespace nanochat::cpu

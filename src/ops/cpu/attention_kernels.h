@@ -11,6 +11,9 @@
 
 namespace nanochat::cpu {
 
+/// A cache is read in blocks of this many keys, which start at multiples of it.
+inline constexpr int64_t kKeyBlock = 16;
+
 /// What q, out and the gradients hold, and what k and v hold.
 enum class AttentionTypes : uint8_t { kF32, kBf16, kF32WithBf16Keys };
 
@@ -30,6 +33,8 @@ struct AttentionForwardItem {
   int64_t head_dim = 0;
   int64_t group = 0;
   int64_t n_kv_head = 1;  ///< decode only: so many neighbouring key/value heads and their groups
+  int64_t capacity = 0;   ///< decode only: key j is at row j % capacity, a multiple of kKeyBlock
+                          ///< where the sequence is longer
   int64_t window = -1;
   float scale = 0;
   void* scratch = nullptr;  ///< 64-byte aligned
@@ -78,10 +83,11 @@ struct AttentionKernels {
   void (*forward)(AttentionTypes types, const AttentionForwardItem& item);
   int64_t (*forward_scratch_bytes)(AttentionTypes types, int64_t head_dim, int64_t n_keys);
 
-  /// The same maths row by row, for few rows and many keys: nothing is packed, keys and values are
-  /// read once and in order, sums in f32. A head's bits do not depend on n_kv_head. No lse.
+  /// The same maths against a cache: nothing is packed, keys and values are read once and in order,
+  /// sums in f32. A row's bits depend neither on n_kv_head nor on the rows beside it. No lse.
   void (*decode)(AttentionTypes types, const AttentionForwardItem& item);
-  int64_t (*decode_scratch_bytes)(int64_t head_dim, int64_t n_head, int64_t n_keys);
+  /// n_pairs: rows x query heads of an item.
+  int64_t (*decode_scratch_bytes)(int64_t head_dim, int64_t n_pairs, int64_t n_keys);
 
   void (*backward)(AttentionTypes types, const AttentionBackwardItem& item);
   int64_t (*backward_scratch_bytes)(AttentionTypes types, int64_t head_dim, int64_t length);

@@ -67,6 +67,8 @@ class CpuBackend final : public Backend {
 
   void matmul(const Tensor& a, bool transpose_a, const Tensor& b, bool transpose_b, Tensor& c,
               float alpha, float beta, Epilogue epilogue) override;
+  void matmul_packed(const Tensor& x, const PackedWeights& w, Tensor& y,
+                     Epilogue epilogue) override;
 
   void softcap_cross_entropy(Tensor& logits, const Tensor& targets, const Tensor& weight, float cap,
                              bool with_gradient, Tensor& loss) override;

@@ -112,6 +112,31 @@ struct GemmKernels {
   void (*block[kStorageTypes][kStorageTypes])(const GemmBlock& block, float* scratch);
 };
 
+/// Some panels of a product with packed weights (ops/packed_weights.h): y [rows, out] = x W^T.
+struct PackedItem {
+  const void* x;     ///< [rows][x_stride] words, as `prepare` made them
+  int64_t x_stride;  ///< words
+  int64_t rows;
+  int64_t steps;  ///< words along k
+  const void* panels;
+  int64_t panel_bytes;
+  const float* scales;  ///< of each output; null: none
+  void* y;              ///< row 0
+  int64_t out;
+  int64_t panel_begin, panel_end;
+  bool relu_squared;
+};
+struct PackedKernels {
+  struct Format {
+    /// x [rows, in] to words, zeros up to `stride`.
+    void (*prepare)(const void* x, int64_t rows, int64_t in, void* words, int64_t stride);
+    void (*multiply[kStorageTypes])(const PackedItem& item);  ///< [type of y]
+    int64_t elements_per_word;
+  };
+  Format of[3][kStorageTypes];  ///< [WeightFormat][type of x]
+  int64_t tile_rows;
+};
+
 struct RowKernels {
   const ElementwiseKernels& elementwise;
   const NormKernels& norm;
@@ -121,6 +146,7 @@ struct RowKernels {
   const ReductionKernels& reductions;
   const OptimKernels& optim;
   const GemmKernels& gemm;
+  const PackedKernels& packed;
 };
 
 namespace portable {

@@ -50,16 +50,17 @@ double inner_product(const A* a, const B* b, int64_t D) {
   return sum;
 }
 
-/// One query and its keys, `stride` elements apart: out (D); returns log sum_j exp(l_j).
-/// p is scratch.
+/// One query and its keys first .. first + n_keys - 1, key j `stride` (j % ring) elements behind k:
+/// out (D); returns log sum_j exp(l_j). p is scratch.
 template <typename T, typename K>
-double attend(const T* q, const K* k, const K* v, int64_t stride, int64_t n_keys,
-              const AttentionShape& shape, T* out, std::vector<double>& p) {
+double attend(const T* q, const K* k, const K* v, int64_t stride, int64_t first, int64_t n_keys,
+              int64_t ring, const AttentionShape& shape, T* out, std::vector<double>& p) {
   const int64_t D = shape.head_dim;
+  const auto row = [&](int64_t j) { return (first + j) % ring * stride; };
   p.resize(static_cast<size_t>(n_keys));
   double largest = -HUGE_VAL;
   for (int64_t j = 0; j < n_keys; ++j) {
-    p[j] = double{shape.scale} * inner_product(q, k + j * stride, D);
+    p[j] = double{shape.scale} * inner_product(q, k + row(j), D);
     largest = std::max(largest, p[j]);
   }
   double sum = 0;
@@ -69,7 +70,7 @@ double attend(const T* q, const K* k, const K* v, int64_t stride, int64_t n_keys
   }
   for (int64_t d = 0; d < D; ++d) {
     double mean = 0;
-    for (int64_t j = 0; j < n_keys; ++j) mean += p[j] * widen(v[j * stride + d]);
+    for (int64_t j = 0; j < n_keys; ++j) mean += p[j] * widen(v[row(j) + d]);
     out[d] = round_to<T>(mean / sum);
   }
   return largest + std::log(sum);
@@ -92,12 +93,11 @@ void ReferenceBackend::attention(const Tensor& qkv, const TokenRuns& runs,
                        const T* rows = qkv.data<T>() + run.row_begin * stride;  // (length, qkv_dim)
                        for (int64_t t = 0; t < run.length; ++t) {
                          const int64_t first = first_key(t, shape);
-                         const T* key_row = rows + first * stride;
                          T* out_row = out.data<T>() + (run.row_begin + t) * shape.q_dim();
                          const double log_sum = attend(
-                             rows + t * stride + columns.q(head), key_row + columns.k(head / group),
-                             key_row + columns.v(head / group), stride, t + 1 - first, shape,
-                             out_row + columns.q(head), p);
+                             rows + t * stride + columns.q(head), rows + columns.k(head / group),
+                             rows + columns.v(head / group), stride, first, t + 1 - first,
+                             run.length, shape, out_row + columns.q(head), p);
                          if (lse) {
                            lse.data<Stat<T>>()[(run.row_begin + t) * shape.n_head + head] =
                                static_cast<Stat<T>>(log_sum);
@@ -181,7 +181,7 @@ void ReferenceBackend::kv_cache_append(const Tensor& qkv, const TokenRuns& runs,
         const T* row = qkv.data<T>() + (run.row_begin + t) * shape.qkv_dim();
         const T* k = row + shape.q_dim();  // (Hkv D)
         const T* v = k + kv_dim;           // (Hkv D)
-        const int64_t at = (run.slot * capacity + run.position + t) * kv_dim;
+        const int64_t at = (run.slot * capacity + (run.position + t) % capacity) * kv_dim;
         for (int64_t c = 0; c < kv_dim; ++c) {
           cache.k.data<K>()[at + c] = round_to<K>(widen(k[c]));
           cache.v.data<K>()[at + c] = round_to<K>(widen(v[c]));
@@ -209,9 +209,9 @@ void ReferenceBackend::attention_cached(const Tensor& qkv, const KvCache& cache,
         const T* q_row = qkv.data<T>() + (run.row_begin + t) * shape.qkv_dim();
         T* out_row = out.data<T>() + (run.row_begin + t) * shape.q_dim();
         for (int64_t head = 0; head < shape.n_head; ++head) {
-          const int64_t at = (run.slot * capacity + first) * stride + head / group * shape.head_dim;
+          const int64_t at = run.slot * capacity * stride + head / group * shape.head_dim;
           attend(q_row + columns.q(head), cache.k.data<K>() + at, cache.v.data<K>() + at, stride,
-                 position + 1 - first, shape, out_row + columns.q(head), p);
+                 first, position + 1 - first, capacity, shape, out_row + columns.q(head), p);
         }
       }
     }

@@ -45,8 +45,8 @@ void decode(AttentionTypes types, const AttentionForwardItem& item) {
   }
 }
 
-int64_t decode_scratch_bytes(int64_t head_dim, int64_t n_head, int64_t n_keys) {
-  return DecodeScratch(nullptr, head_dim, n_head, n_keys).size_bytes;
+int64_t decode_scratch_bytes(int64_t head_dim, int64_t n_pairs, int64_t n_keys) {
+  return DecodeScratch(nullptr, head_dim, n_pairs, n_keys).size_bytes;
 }
 
 void backward(AttentionTypes types, const AttentionBackwardItem& item) {

@@ -1,6 +1,11 @@
-/// Attention of few queries against many keys: each key and value is read where it lies, once for
-/// all heads of the item, and there is nothing to pack. Memory sets the pace, so all is done in f32
-/// and the rows of the cache are walked in order, all heads of a row together.
+/// Attention against a cache: each key and value is read where it lies, once for all heads and rows
+/// of the item, and there is nothing to pack. All is done in f32 and the rows of the cache are
+/// walked in order, all heads of a row together.
+///
+/// Keys are taken in blocks that start at multiples of kKeyBlock, so what is computed for a row
+/// depends on its position and on the keys alone: not on which rows stand beside it, nor on how a
+/// prompt was cut into chunks. A cache shorter than the sequence (a window's) is a ring; blocks
+/// never straddle its end.
 #pragma once
 
 #include "ops/cpu/attention_kernels.h"
@@ -8,28 +13,29 @@
 
 namespace nanochat::cpu::NC_ISA {
 
-// Keys and values are read in blocks of rows that stay in L1 or L2 while every head passes over
-// them, and the block after next is asked for meanwhile.
-inline constexpr int64_t kDecodeValues = 16;
-inline constexpr int64_t kDecodeAhead = 32;
+static_assert(kKeyBlock % kLanes == 0);
+// The block after next is asked for meanwhile.
+inline constexpr int64_t kDecodeAhead = 2 * kKeyBlock;
 
 struct DecodeScratch {
-  float* queries;  // [n_head, stride], scaled
-  float* scores;   // [n_head, n_keys]
-  float* sum_out;  // [n_head, stride]
-  float* row_sum;  // [n_head]
+  float* queries;  // [pairs of row and head, stride], scaled
+  float* scores;   // [pairs, n_keys]
+  float* sum_out;  // [pairs, stride]
+  float* row_sum;  // [pairs]
+  float* block;    // [kKeyBlock, stride]: keys or values of one head, widened
   int64_t stride;
   int64_t score_stride;
   int64_t size_bytes;
 
-  DecodeScratch(void* base, int64_t head_dim, int64_t n_head, int64_t n_keys) {
+  DecodeScratch(void* base, int64_t head_dim, int64_t n_pairs, int64_t n_keys) {
     Carver carver{static_cast<char*>(base)};
     stride = round_up(head_dim, kLanes);
-    score_stride = round_up(n_keys, kLanes);
-    queries = carver.take<float>(n_head * stride);
-    scores = carver.take<float>(n_head * score_stride);
-    sum_out = carver.take<float>(n_head * stride);
-    row_sum = carver.take<float>(n_head);
+    score_stride = round_up(n_keys, kKeyBlock) + kKeyBlock;
+    queries = carver.take<float>(n_pairs * stride);
+    scores = carver.take<float>(n_pairs * score_stride);
+    sum_out = carver.take<float>(n_pairs * stride);
+    row_sum = carver.take<float>(n_pairs);
+    block = carver.take<float>(kKeyBlock * stride);
     size_bytes = carver.used;
   }
 };
@@ -84,80 +90,158 @@ NC_INLINE void add_values(const float* p, const KeyAct* v, int64_t v_stride, int
   for (int i = 0; i < kVectors; ++i) store(out + i * kLanes, sums[i]);
 }
 
+/// Rows of one head as floats, when that pays: `readers` queries will pass over them.
+template <typename KeyAct>
+struct HeadBlock {
+  const KeyAct* rows;
+  const float* widened = nullptr;
+  int64_t stride;
+  int64_t widened_stride;
+
+  NC_INLINE HeadBlock(const KeyAct* x, int64_t x_stride, int64_t n, int64_t D, int64_t readers,
+                      float* scratch, int64_t scratch_stride)
+      : rows(x), stride(x_stride), widened_stride(scratch_stride) {
+    if constexpr (sizeof(KeyAct) != sizeof(float)) {
+      if (readers <= 2) return;
+      for (int64_t i = 0; i < n; ++i) {
+        for_vectors(D, [&](int64_t d, auto part) {
+          store(scratch + i * scratch_stride + d, load_at(x + i * x_stride + d, part));
+        });
+      }
+      widened = scratch;
+    }
+  }
+  /// f(first row, stride) with the rows in either type.
+  template <typename F>
+  NC_INLINE void with(F&& f) const {
+    if constexpr (sizeof(KeyAct) != sizeof(float)) {
+      if (widened != nullptr) return f(widened, widened_stride);
+    }
+    f(rows, stride);
+  }
+};
+
+/// Adds the values of up to kKeyBlock keys to one head's sums.
+template <typename KeyAct>
+NC_INLINE void add_block(const float* p, const KeyAct* v, int64_t v_stride, int64_t n, int64_t D,
+                         float* out) {
+  int64_t d = 0;
+  for (; d + 8 * kLanes <= D; d += 8 * kLanes)
+    add_values<KeyAct, 8>(p, v + d, v_stride, n, out + d);
+  for (; d + 4 * kLanes <= D; d += 4 * kLanes)
+    add_values<KeyAct, 4>(p, v + d, v_stride, n, out + d);
+  for (; d + kLanes <= D; d += kLanes) add_values<KeyAct, 1>(p, v + d, v_stride, n, out + d);
+  if (d == D) return;
+  const Partial part{static_cast<int>(D - d)};
+  F32 tail = load(out + d);
+  for (int64_t j = 0; j < n; ++j) tail = fma(set1(p[j]), load_at(v + j * v_stride + d, part), tail);
+  store(out + d, tail);
+}
+
 template <typename Act, typename KeyAct>
 void decode_item(const AttentionForwardItem& item) {
   const int64_t D = item.head_dim;
-  const int64_t n_head = item.n_kv_head * item.group;
-  const DecodeScratch s(item.scratch, D, n_head, item.first_position + item.query_end);
-  for (int64_t row = item.query_begin; row < item.query_end; ++row) {
-    const Span keys = visible_keys(item.first_position + row, item.window);
-    const int64_t n_keys = keys.end - keys.begin;
-    const auto k = static_cast<const KeyAct*>(item.k) + keys.begin * item.kv_stride;
-    const auto v = static_cast<const KeyAct*>(item.v) + keys.begin * item.kv_stride;
+  const int64_t group = item.group;
+  const int64_t n_head = item.n_kv_head * group;
+  const int64_t n_rows = item.query_end - item.query_begin;
+  const int64_t first = item.first_position + item.query_begin;
+  const auto block_begin = [&](int64_t row) {
+    return round_down(visible_keys(first + row, item.window).begin, kKeyBlock);
+  };
+  const int64_t begin = block_begin(0), end = first + n_rows;
+  const DecodeScratch s(item.scratch, D, n_rows * n_head, end - begin);
+  const auto cached = [&](const void* x, int64_t key) {
+    return static_cast<const KeyAct*>(x) + key % item.capacity * item.kv_stride;
+  };
+  const auto ask_for = [&](const void* x, int64_t key) {
+    if (key >= end) return;
+    prefetch_rows(cached(x, key), item.kv_stride, 0, smaller(kKeyBlock, end - key),
+                  item.n_kv_head * D);
+  };
 
-    const Act* const q = static_cast<const Act*>(item.q) + row * item.q_stride;
+  for (int64_t row = 0; row < n_rows; ++row) {
+    const Act* const q = static_cast<const Act*>(item.q) + (item.query_begin + row) * item.q_stride;
     for (int64_t head = 0; head < n_head; ++head) {
       for_vectors(D, [&](int64_t d, auto part) {
-        store(s.queries + head * s.stride + d, load_at(q + head * D + d, part) * set1(item.scale));
+        store(s.queries + (row * n_head + head) * s.stride + d,
+              load_at(q + head * D + d, part) * set1(item.scale));
       });
     }
-    for (int64_t j = 0; j < n_keys; j += kLanes) {
-      const int64_t n = smaller(n_keys - j, kLanes);
-      prefetch_rows(k, item.kv_stride, j + kDecodeAhead, smaller(j + kDecodeAhead + kLanes, n_keys),
-                    item.n_kv_head * D);
-      for (int64_t head = 0; head < n_head; ++head) {
-        store(s.scores + head * s.score_stride + j,
-              scores_of_keys(s.queries + head * s.stride,
-                             k + j * item.kv_stride + head / item.group * D, item.kv_stride, n, D));
+  }
+  for (int64_t j = begin; j < end; j += kKeyBlock) {
+    ask_for(item.k, j + kDecodeAhead);
+    const KeyAct* const keys = cached(item.k, j);
+    const int64_t n_keys = smaller(kKeyBlock, end - j);
+    for (int64_t kv_head = 0; kv_head < item.n_kv_head; ++kv_head) {
+      const HeadBlock<KeyAct> block(keys + kv_head * D, item.kv_stride, n_keys, D, n_rows * group,
+                                    s.block, s.stride);
+      for (int64_t row = 0; row < n_rows; ++row) {
+        if (j < block_begin(row) || j > first + row) continue;
+        for (int64_t head = kv_head * group; head < (kv_head + 1) * group; ++head) {
+          const int64_t pair = row * n_head + head;
+          block.with([&](const auto* k, int64_t stride) {
+            for (int64_t i = 0; i < n_keys; i += kLanes) {
+              store(s.scores + pair * s.score_stride + j - begin + i,
+                    scores_of_keys(s.queries + pair * s.stride, k + i * stride, stride,
+                                   smaller(kLanes, n_keys - i), D));
+            }
+          });
+        }
       }
     }
+  }
 
+  for (int64_t row = 0; row < n_rows; ++row) {
+    const Span seen = visible_keys(first + row, item.window);
+    const Span inner = {seen.begin - begin, seen.end - begin};
+    const Span outer = {block_begin(row) - begin, round_up(inner.end, kLanes)};
     for (int64_t head = 0; head < n_head; ++head) {
-      float* const scores = s.scores + head * s.score_stride;
-      const Span all = {0, round_up(n_keys, kLanes)};
-      mask_columns(scores, all, {0, n_keys});
+      const int64_t pair = row * n_head + head;
+      float* const scores = s.scores + pair * s.score_stride;
+      mask_columns(scores, outer, inner);
       F32 max_score = set1(-__builtin_inff());
-      for (int64_t j = 0; j < all.end; j += kLanes) max_score = max(max_score, load(scores + j));
+      for (int64_t j = outer.begin; j < outer.end; j += kLanes) {
+        max_score = max(max_score, load(scores + j));
+      }
       const F32 row_max = set1(reduce_max(max_score));
       F32 sum = zero();
-      for (int64_t j = 0; j < all.end; j += kLanes) {
+      for (int64_t j = outer.begin; j < outer.end; j += kLanes) {
         const F32 p = exp(load(scores + j) - row_max);
         sum = sum + p;
         store(scores + j, p);
       }
-      s.row_sum[head] = reduce_add(sum);
+      s.row_sum[pair] = reduce_add(sum);
     }
+  }
 
-    memset(s.sum_out, 0, static_cast<size_t>(n_head * s.stride) * sizeof(float));
-    for (int64_t begin = 0; begin < n_keys; begin += kDecodeValues) {
-      const int64_t n = smaller(kDecodeValues, n_keys - begin);
-      prefetch_rows(v, item.kv_stride, begin + kDecodeAhead,
-                    smaller(begin + kDecodeAhead + kDecodeValues, n_keys), item.n_kv_head * D);
-      for (int64_t head = 0; head < n_head; ++head) {
-        const float* const p = s.scores + head * s.score_stride + begin;
-        float* const out = s.sum_out + head * s.stride;
-        const KeyAct* const values = v + begin * item.kv_stride + head / item.group * D;
-        int64_t d = 0;
-        for (; d + 8 * kLanes <= D; d += 8 * kLanes) {
-          add_values<KeyAct, 8>(p, values + d, item.kv_stride, n, out + d);
+  memset(s.sum_out, 0, static_cast<size_t>(n_rows * n_head * s.stride) * sizeof(float));
+  for (int64_t j = begin; j < end; j += kKeyBlock) {
+    ask_for(item.v, j + kDecodeAhead);
+    const KeyAct* const values = cached(item.v, j);
+    for (int64_t kv_head = 0; kv_head < item.n_kv_head; ++kv_head) {
+      const HeadBlock<KeyAct> block(values + kv_head * D, item.kv_stride,
+                                    smaller(kKeyBlock, end - j), D, n_rows * group, s.block,
+                                    s.stride);
+      for (int64_t row = 0; row < n_rows; ++row) {
+        if (j < block_begin(row) || j > first + row) continue;
+        const int64_t n = smaller(kKeyBlock, first + row + 1 - j);
+        for (int64_t head = kv_head * group; head < (kv_head + 1) * group; ++head) {
+          const int64_t pair = row * n_head + head;
+          block.with([&](const auto* v, int64_t stride) {
+            add_block(s.scores + pair * s.score_stride + j - begin, v, stride, n, D,
+                      s.sum_out + pair * s.stride);
+          });
         }
-        for (; d + kLanes <= D; d += kLanes) {
-          add_values<KeyAct, 1>(p, values + d, item.kv_stride, n, out + d);
-        }
-        if (d == D) continue;
-        F32 tail = load(out + d);
-        for (int64_t j = 0; j < n; ++j) {
-          const Partial part{static_cast<int>(D - d)};
-          tail = fma(set1(p[j]), load_at(values + j * item.kv_stride + d, part), tail);
-        }
-        store(out + d, tail);
       }
     }
-    Act* const out = static_cast<Act*>(item.out) + row * item.out_stride;
+  }
+  for (int64_t row = 0; row < n_rows; ++row) {
+    Act* const out = static_cast<Act*>(item.out) + (item.query_begin + row) * item.out_stride;
     for (int64_t head = 0; head < n_head; ++head) {
-      const F32 inverse = set1(1.0F / s.row_sum[head]);
+      const int64_t pair = row * n_head + head;
+      const F32 inverse = set1(1.0F / s.row_sum[pair]);
       for_vectors(D, [&](int64_t d, auto part) {
-        store_at(out + head * D + d, load(s.sum_out + head * s.stride + d) * inverse, part);
+        store_at(out + head * D + d, load(s.sum_out + pair * s.stride + d) * inverse, part);
       });
     }
   }

@@ -14,6 +14,7 @@ const RowKernels& row_kernels() {
       .reductions = kReductionKernels,
       .optim = kOptimKernels,
       .gemm = kGemmKernels,
+      .packed = kPackedKernels,
   };
   return kTable;
 }

@@ -15,5 +15,6 @@ extern const EmbeddingKernels kEmbeddingKernels;
 extern const ReductionKernels kReductionKernels;
 extern const OptimKernels kOptimKernels;
 extern const GemmKernels kGemmKernels;
+extern const PackedKernels kPackedKernels;
 
 }  // namespace nanochat::cpu::NC_ISA

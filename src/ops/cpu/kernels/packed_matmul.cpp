@@ -1,0 +1,245 @@
+/// Products with packed weights (ops/packed_weights.h). Each output is the sum of two chains, over
+/// even and over odd steps along k, whatever the tile it is computed in: so a row's bits depend on
+/// that row alone. One chain would not do: with a single row, each step waits for the last one, and
+/// 64 bytes per 6 cycles (vdpbf16ps on Zen 4) is close to what memory gives.
+#include "ops/cpu/kernels/tables.h"
+
+namespace nanochat::cpu::NC_ISA {
+namespace {
+
+/// Vectors of a panel's 16 rows.
+inline constexpr int kVectors = 16 / kLanes;
+/// Rows of x in one tile: 2 x kTile x kVectors sums, and what a step needs, stay in registers.
+#if defined(NC_ISA_AVX512)
+inline constexpr int kTile = 12;
+#elif defined(NC_ISA_AVX2)
+inline constexpr int kTile = 3;
+#else
+inline constexpr int kTile = 1;
+#endif
+/// How far ahead of its use a panel is asked for.
+inline constexpr int64_t kAhead = 4096;
+
+/// Two steps along k of one panel: w[0], w[1] meet x[0] and x[1] of each row.
+struct WordF32 {
+  using X = float;
+  static constexpr int64_t kBytes = 2 * 16 * 4;  // of a panel, per two steps
+  static constexpr int64_t kSteps = 2;           // elements of x, per two steps
+  static NC_INLINE void load(const char* panel, F32 (&w)[2][kVectors]) {
+    const float* p = reinterpret_cast<const float*>(panel);
+#pragma GCC unroll 4
+    for (int v = 0; v < kVectors; ++v) {
+      w[0][v] = NC_ISA::load(p + v * kLanes);
+      w[1][v] = NC_ISA::load(p + 16 + v * kLanes);
+    }
+  }
+};
+
+/// A word holds two bf16 along k, the first in its low half.
+struct WordBf16 {
+  using X = float;
+  static constexpr int64_t kBytes = 16 * 4;
+  static constexpr int64_t kSteps = 2;
+  static NC_INLINE void load(const char* panel, F32 (&w)[2][kVectors]) {
+#pragma GCC unroll 4
+    for (int v = 0; v < kVectors; ++v) {
+      U32 words;
+      memcpy(&words, panel + v * kLanes * 4, sizeof words);
+      w[0][v] = as_f32(words << 16);
+      w[1][v] = as_f32(words & 0xffff0000U);
+    }
+  }
+};
+
+struct WordInt8 {
+  using X = float;
+  static constexpr int64_t kBytes = 2 * 16;
+  static constexpr int64_t kSteps = 2;
+  static NC_INLINE F32 widen(const char* p) {
+#if defined(NC_ISA_AVX512)
+    return _mm512_cvtepi32_ps(
+        _mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))));
+#elif defined(NC_ISA_AVX2)
+    return _mm256_cvtepi32_ps(
+        _mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p))));
+#else
+    F32 y;
+    for (int i = 0; i < kLanes; ++i) y[i] = static_cast<float>(static_cast<int8_t>(p[i]));
+    return y;
+#endif
+  }
+  static NC_INLINE void load(const char* panel, F32 (&w)[2][kVectors]) {
+#pragma GCC unroll 4
+    for (int v = 0; v < kVectors; ++v) {
+      w[0][v] = widen(panel + v * kLanes);
+      w[1][v] = widen(panel + 16 + v * kLanes);
+    }
+  }
+};
+
+/// sums[row] += x[row] . panel for kRows rows; sums are written to y [kRows][16].
+template <typename Word, int kRows>
+NC_INLINE void tile(const float* x, int64_t x_stride, const char* panel, int64_t K, float* y) {
+  F32 sums[2][kRows][kVectors];
+#pragma GCC unroll 2
+  for (int c = 0; c < 2; ++c) {
+#pragma GCC unroll 12
+    for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 4
+      for (int v = 0; v < kVectors; ++v) sums[c][r][v] = zero();
+    }
+  }
+  for (int64_t k = 0; k < K; k += 2) {
+    __builtin_prefetch(panel + kAhead);
+    if (Word::kBytes > 64) __builtin_prefetch(panel + kAhead + 64);
+    F32 w[2][kVectors];
+    Word::load(panel, w);
+    panel += Word::kBytes;
+#pragma GCC unroll 12
+    for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 2
+      for (int c = 0; c < 2; ++c) {
+        const F32 xk = set1(x[r * x_stride + k + c]);
+#pragma GCC unroll 4
+        for (int v = 0; v < kVectors; ++v) sums[c][r][v] = fma(xk, w[c][v], sums[c][r][v]);
+      }
+    }
+  }
+#pragma GCC unroll 12
+  for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 4
+    for (int v = 0; v < kVectors; ++v) {
+      store(y + r * 16 + v * kLanes, sums[0][r][v] + sums[1][r][v]);
+    }
+  }
+}
+
+#if defined(NC_ISA_AVX512)
+/// Pairs of bf16 times pairs of bf16: a step is a pair.
+struct PairBf16 {
+  using X = uint32_t;
+};
+template <typename Word, int kRows>
+requires(sizeof(typename Word::X) == 4 && __is_same(Word, PairBf16)) NC_INLINE
+    void tile(const uint32_t* x, int64_t x_stride, const char* panel, int64_t n_pairs, float* y) {
+  F32 sums[2][kRows];
+#pragma GCC unroll 2
+  for (int c = 0; c < 2; ++c) {
+#pragma GCC unroll 12
+    for (int r = 0; r < kRows; ++r) sums[c][r] = zero();
+  }
+  const auto step = [&](int64_t k, int c) __attribute__((always_inline)) {
+    __builtin_prefetch(panel + kAhead);
+    const __m512bh w = reinterpret_cast<__m512bh>(_mm512_loadu_si512(panel));
+    panel += 64;
+#pragma GCC unroll 12
+    for (int r = 0; r < kRows; ++r) {
+      const __m512bh xk =
+          reinterpret_cast<__m512bh>(_mm512_set1_epi32(static_cast<int>(x[r * x_stride + k])));
+      sums[c][r] = _mm512_dpbf16_ps(sums[c][r], w, xk);
+    }
+  };
+  int64_t k = 0;
+  for (; k + 2 <= n_pairs; k += 2) {
+    step(k, 0);
+    step(k + 1, 1);
+  }
+  if (k < n_pairs) step(k, 0);
+#pragma GCC unroll 12
+  for (int r = 0; r < kRows; ++r) store(y + r * 16, sums[0][r] + sums[1][r]);
+}
+#endif
+
+template <typename Word, int kRows>
+NC_INLINE void tile_of(int64_t rows, const typename Word::X* x, int64_t x_stride, const char* panel,
+                       int64_t K, float* y) {
+  if (rows == kRows) return tile<Word, kRows>(x, x_stride, panel, K, y);
+  if constexpr (kRows > 1) tile_of<Word, kRows - 1>(rows, x, x_stride, panel, K, y);
+}
+
+/// Scales, squares and rounds `rows` rows of up to 16 sums.
+template <typename Y>
+NC_INLINE void write(const PackedItem& item, const float* sums, int64_t row, int64_t rows,
+                     int64_t column) {
+  const int64_t n = item.out - column < 16 ? item.out - column : 16;
+  for (int64_t r = 0; r < rows; ++r) {
+    Y* const y = static_cast<Y*>(item.y) + (row + r) * item.out + column;
+    for_vectors(n, [&](int64_t i, auto part) {
+      F32 value = load(sums + r * 16 + i);
+      if (item.scales != nullptr) value = value * load(item.scales + column + i);
+      if (item.relu_squared) {
+        value = max(zero(), value);  // this order lets a NaN through
+        value = value * value;
+      }
+      store_at(y + i, value, part);
+    });
+  }
+}
+
+template <typename Word, typename Y>
+void multiply(const PackedItem& item) {
+  using X = typename Word::X;
+  const X* const x = static_cast<const X*>(item.x);
+  // Tiles of equal height: 16 rows are 8 + 8, not 12 + 4.
+  const int64_t n_tiles = (item.rows + kTile - 1) / kTile;
+  for (int64_t panel = item.panel_begin; panel < item.panel_end; ++panel) {
+    const char* const w = static_cast<const char*>(item.panels) + panel * item.panel_bytes;
+    for (int64_t t = 0; t < n_tiles; ++t) {
+      const int64_t begin = item.rows * t / n_tiles, end = item.rows * (t + 1) / n_tiles;
+      alignas(64) float sums[kTile * 16];
+      tile_of<Word, kTile>(end - begin, x + begin * item.x_stride, item.x_stride, w, item.steps,
+                           sums);
+      write<Y>(item, sums, begin, end - begin, panel * 16);
+    }
+  }
+}
+
+/// x [rows, in] as the words that multiply() wants, with zeros up to `stride`.
+template <typename X>
+void widen_rows(const void* from, int64_t rows, int64_t in, void* to, int64_t stride) {
+  const X* x = static_cast<const X*>(from);
+  float* y = static_cast<float*>(to);
+  for (int64_t r = 0; r < rows; ++r) {
+    for_vectors(in, [&](int64_t i, auto part) {
+      store_at(y + r * stride + i, load_at(x + r * in + i, part), part);
+    });
+    for (int64_t i = in; i < stride; ++i) y[r * stride + i] = 0;
+  }
+}
+
+#if defined(NC_ISA_AVX512)
+void pair_rows(const void* from, int64_t rows, int64_t in, void* to, int64_t stride) {
+  const bf16* x = static_cast<const bf16*>(from);
+  bf16* y = static_cast<bf16*>(to);
+  for (int64_t r = 0; r < rows; ++r) {
+    memcpy(y + r * 2 * stride, x + r * in, static_cast<size_t>(in) * sizeof(bf16));
+    if (in % 2 != 0) y[r * 2 * stride + in] = 0;
+  }
+}
+constexpr PackedKernels::Format kBf16OfBf16 = {
+    .prepare = pair_rows,
+    .multiply = {multiply<PairBf16, float>, multiply<PairBf16, bf16>},
+    .elements_per_word = 2};
+#else
+constexpr PackedKernels::Format kBf16OfBf16 = {
+    .prepare = widen_rows<bf16>,
+    .multiply = {multiply<WordBf16, float>, multiply<WordBf16, bf16>},
+    .elements_per_word = 1};
+#endif
+
+template <typename Word, typename X>
+constexpr PackedKernels::Format kWidened = {
+    .prepare = widen_rows<X>,
+    .multiply = {multiply<Word, float>, multiply<Word, bf16>},
+    .elements_per_word = 1};
+
+}  // namespace
+
+constinit const PackedKernels kPackedKernels = {
+    .of = {{kWidened<WordF32, float>, kWidened<WordF32, bf16>},
+           {kWidened<WordBf16, float>, kBf16OfBf16},
+           {kWidened<WordInt8, float>, kWidened<WordInt8, bf16>}},
+    .tile_rows = kTile,
+};
+
+}  // namespace nanochat::cpu::NC_ISA
