@@ -30,9 +30,8 @@ void run_sample(const CommonOptions& common, const SampleOptions& options) {
   StreamDecoder decoder(tokenizer);
   if (stream) print_bytes(texts[0]);
   const InterruptGuard interrupts;
-  Tape tape(cpu_backend(), host_allocator());
   const auto rows =
-      generate(*model.gpt, tape, prompts,
+      generate(*model.gpt, prompts,
                {.max_new_tokens = options.max_new_tokens,
                 .sampling = {.temperature = options.temperature, .top_k = options.top_k},
                 .seed = static_cast<uint64_t>(options.seed),

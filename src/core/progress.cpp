@@ -107,6 +107,17 @@ void Progress::finish() {
   if (drawn_) console_.show_status("");
 }
 
+std::string binary_size(double bytes) {
+  constexpr const char* kUnits[] = {"KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
+  double n = bytes / 1024;
+  size_t unit = 0;
+  while (n >= 1023.5 && unit + 1 < std::size(kUnits)) {
+    n /= 1024;
+    ++unit;
+  }
+  return fmt::format("{:.{}f} {}", n, unit >= 2 && n < 99.95 ? 1 : 0, kUnits[unit]);
+}
+
 std::string grouped(int64_t n) {
   std::string digits = std::to_string(n);
   for (size_t i = digits.size(); i > 3; i -= 3) digits.insert(i - 3, 1, ',');

@@ -66,6 +66,8 @@ class Progress {
 [[nodiscard]] std::string format_count(double value);
 /// 1234567 -> "1,234,567". n >= 0.
 [[nodiscard]] std::string grouped(int64_t n);
+/// "1.2 GiB", "34 MiB".
+[[nodiscard]] std::string binary_size(double bytes);
 /// 47 s -> "0:47", 3661 s -> "1:01:01".
 [[nodiscard]] std::string format_duration(std::chrono::seconds duration);
 

@@ -361,7 +361,7 @@ void BaseTraining::sample(int64_t step) {
     prompts.push_back({tokenizer_.bos_id()});
     tokenizer_.encode_to(prompt, prompts.back());
   }
-  const auto rows = generate(*model_, trainer_->tape(), prompts, {.max_new_tokens = kSampleTokens});
+  const auto rows = generate(*model_, prompts, {.max_new_tokens = kSampleTokens});
   ordered_json samples = ordered_json::array();
   for (size_t i = 0; i < rows.size(); ++i) {
     const std::string text = config_.sample_prompts[i] + tokenizer_.decode(rows[i]);

@@ -7,6 +7,8 @@
 
 #include <fmt/format.h>
 
+#include "core/progress.h"
+
 namespace nanochat {
 namespace {
 
@@ -221,17 +223,6 @@ std::string with_commas(int64_t n) {
   const size_t first = n < 0 ? 1 : 0;
   for (size_t at = digits.size(); at > first + 3;) digits.insert(at -= 3, 1, ',');
   return digits;
-}
-
-std::string binary_size(double bytes) {
-  constexpr const char* kUnits[] = {"KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
-  double n = bytes / 1024;
-  size_t unit = 0;
-  while (n >= 1023.5 && unit + 1 < std::size(kUnits)) {
-    n /= 1024;
-    ++unit;
-  }
-  return fmt::format("{:.{}f} {}", n, unit >= 2 && n < 99.95 ? 1 : 0, kUnits[unit]);
 }
 
 std::string duration(double seconds) {

@@ -11,8 +11,6 @@ namespace nanochat {
 
 /// 560988160 -> "560,988,160".
 [[nodiscard]] std::string with_commas(int64_t n);
-/// "1.2 GiB", "34 MiB".
-[[nodiscard]] std::string binary_size(double bytes);
 /// "12 s", "5 min", "3.8 h", "2.1 days", "4.0 years".
 [[nodiscard]] std::string duration(double seconds);
 /// "$92", "$1,250", "$0.30".

@@ -185,5 +185,11 @@ TEST(Format, DurationsReadAsAClock) {
   EXPECT_EQ(format_duration(-5s), "0:00");
 }
 
+TEST(BinarySize, IsForPeople) {
+  EXPECT_EQ(binary_size(512), "0 KiB");
+  EXPECT_EQ(binary_size(5 * 1048576.0), "5 MiB");
+  EXPECT_EQ(binary_size(1.25 * (1 << 30)), "1.2 GiB");
+}
+
 }  // namespace
 }  // namespace nanochat

@@ -32,14 +32,13 @@ TEST_P(GenerateParityTest, GreedyTokensOfAllPromptsTogetherAreUpstreams) {
     const test::GptFixture c(path.parent_path() / decode.at("config").get<std::string>());
     Gpt model(c.config, backend_, {.trainable = false});
     load_weights(model, c.file, "w.");
-    Tape tape(backend_, host_allocator());
     std::vector<Tokens> prompts, expected;
     for (const nlohmann::json& item : decode.at("cases")) {
       prompts.push_back(item.at("prompt"));
       expected.push_back(item.at("generated"));
     }
     const auto n = static_cast<int64_t>(expected.front().size());
-    EXPECT_EQ(generate(model, tape, prompts, {.max_new_tokens = n}), expected);
+    EXPECT_EQ(generate(model, prompts, {.max_new_tokens = n}), expected);
   }
 }
 
@@ -52,8 +51,7 @@ class GenerateTest : public ::testing::Test {
                 .n_head = 2,
                 .n_kv_head = 1,
                 .n_embd = 16},
-               reference_backend()),
-        tape_(reference_backend(), host_allocator()) {
+               reference_backend()) {
     model_.init_weights(3);
     for (Parameter& p : model_.parameters()) {  // what starts at zero would hide mistakes
       fill_normal(p.value, RandomStream(5, RandomPurpose::kTest, 0, item_++), 0, 0.5F);
@@ -62,25 +60,24 @@ class GenerateTest : public ::testing::Test {
   }
   uint32_t item_ = 0;
   Gpt model_;
-  Tape tape_;
 };
 
 TEST_F(GenerateTest, ARowIsTheSameAloneAndInCompanyAndOneSeedIsOneText) {
   const std::vector<Tokens> prompts{{1}, {2, 3, 4, 5, 6}, {7, 8}};
   const GenerateOptions options{.max_new_tokens = 12, .sampling = {.temperature = 1.5}, .seed = 9};
-  const auto together = generate(model_, tape_, prompts, options);
-  EXPECT_EQ(together, generate(model_, tape_, prompts, options));
-  EXPECT_EQ(together[0], generate(model_, tape_, std::vector<Tokens>{prompts[0]}, options)[0]);
+  const auto together = generate(model_, prompts, options);
+  EXPECT_EQ(together, generate(model_, prompts, options));
+  EXPECT_EQ(together[0], generate(model_, std::vector<Tokens>{prompts[0]}, options)[0]);
   GenerateOptions other = options;
   other.seed = 10;
-  EXPECT_NE(together, generate(model_, tape_, prompts, other));
+  EXPECT_NE(together, generate(model_, prompts, other));
 }
 
 TEST_F(GenerateTest, StopTokensEndARowAndAreNotPartOfIt) {
   const std::vector<Tokens> prompts{{1, 2}, {3}};
-  const auto whole = generate(model_, tape_, prompts, {.max_new_tokens = 10});
+  const auto whole = generate(model_, prompts, {.max_new_tokens = 10});
   const int32_t stop = whole[0][3];
-  const auto cut = generate(model_, tape_, prompts, {.max_new_tokens = 10, .stop_ids = {stop}});
+  const auto cut = generate(model_, prompts, {.max_new_tokens = 10, .stop_ids = {stop}});
   for (size_t row = 0; row < 2; ++row) {
     Tokens expected;
     for (const int32_t id : whole[row]) {
@@ -93,25 +90,24 @@ TEST_F(GenerateTest, StopTokensEndARowAndAreNotPartOfIt) {
 
 TEST_F(GenerateTest, EveryTokenIsToldAsItComes) {
   std::vector<Tokens> heard(2);
-  const auto out = generate(model_, tape_, std::vector<Tokens>{{1}, {2, 3}}, {.max_new_tokens = 5},
+  const auto out = generate(model_, std::vector<Tokens>{{1}, {2, 3}}, {.max_new_tokens = 5},
                             [&](size_t row, int32_t id) { heard[row].push_back(id); });
   EXPECT_EQ(heard, out);
 }
 
 TEST_F(GenerateTest, NothingAskedForIsNothing) {
-  EXPECT_EQ(generate(model_, tape_, std::vector<Tokens>{{1}}, {.max_new_tokens = 0}),
+  EXPECT_EQ(generate(model_, std::vector<Tokens>{{1}}, {.max_new_tokens = 0}),
             std::vector<Tokens>{{}});
-  EXPECT_TRUE(generate(model_, tape_, {}, {}).empty());
+  EXPECT_TRUE(generate(model_, {}, {}).empty());
 }
 
 TEST_F(GenerateTest, EmptyAndEndlessPromptsAreRefused) {
-  EXPECT_THROW(static_cast<void>(generate(model_, tape_, std::vector<Tokens>{{1}, {}}, {})),
-               UsageError);
-  EXPECT_THROW(static_cast<void>(generate(model_, tape_, std::vector<Tokens>{Tokens(70, 1)},
-                                          {.max_new_tokens = 11})),
+  EXPECT_THROW(static_cast<void>(generate(model_, std::vector<Tokens>{{1}, {}}, {})), UsageError);
+  EXPECT_THROW(static_cast<void>(
+                   generate(model_, std::vector<Tokens>{Tokens(70, 1)}, {.max_new_tokens = 11})),
                UsageError);
   EXPECT_NO_THROW(static_cast<void>(
-      generate(model_, tape_, std::vector<Tokens>{Tokens(70, 1)}, {.max_new_tokens = 10})));
+      generate(model_, std::vector<Tokens>{Tokens(70, 1)}, {.max_new_tokens = 10})));
 }
 
 }  // namespace
