@@ -24,24 +24,51 @@ Tokenizer tokenizer_of(const CommonOptions& common, const FoundModel& found,
   }
 }
 
-}  // namespace
-
-LoadedModel load_model(const CommonOptions& common, const std::string& model,
-                       const std::string& tokenizer, const std::string& dtype) {
+/// All but the model's weights.
+LoadedModel find_and_verify(const CommonOptions& common, const std::string& model,
+                            const std::string& tokenizer, CheckpointUse use) {
   FoundModel found = find_model(common.base_dir, model);
-  Checkpoint checkpoint(found.checkpoint, CheckpointUse::kModel);
+  Checkpoint checkpoint(found.checkpoint, use);
   Tokenizer loaded = tokenizer_of(common, found, tokenizer);
   if (loaded.vocab_size() != checkpoint.config().vocab_size) {
     throw DataError("{} has {} tokens, the tokenizer {}: it was trained with another (--tokenizer)",
                     found.name, checkpoint.config().vocab_size, loaded.vocab_size());
   }
-  auto gpt = std::make_unique<Gpt>(
-      checkpoint.config(), cpu_backend(),
+  return {std::move(found), std::move(checkpoint), std::move(loaded), nullptr};
+}
+
+void say_which(const LoadedModel& model, std::string_view weights) {
+  const GptConfig& config = model.gpt->config();
+  log_info("{}: {} layers, width {}, vocabulary {}; {}", model.found.name, config.n_layer,
+           config.n_embd, config.vocab_size, weights);
+}
+
+}  // namespace
+
+LoadedModel load_model(const CommonOptions& common, const std::string& model,
+                       const std::string& tokenizer, const std::string& dtype) {
+  LoadedModel loaded = find_and_verify(common, model, tokenizer, CheckpointUse::kModel);
+  loaded.gpt = std::make_unique<Gpt>(
+      loaded.checkpoint.config(), cpu_backend(),
       GptOptions{.dtype = dtype_named(dtype, cpu_backend()), .trainable = false});
-  checkpoint.load_model(*gpt);
-  log_info("{}: {} layers, width {}, vocabulary {}; {}", found.name, gpt->config().n_layer,
-           gpt->config().n_embd, gpt->config().vocab_size, name_of(gpt->options().dtype));
-  return {std::move(found), std::move(checkpoint), std::move(loaded), std::move(gpt)};
+  loaded.checkpoint.load_model(*loaded.gpt);
+  say_which(loaded, name_of(loaded.gpt->options().dtype));
+  return loaded;
+}
+
+LoadedModel load_model_for_inference(const CommonOptions& common, const InferenceOptions& options) {
+  LoadedModel loaded =
+      find_and_verify(common, options.model, options.tokenizer, CheckpointUse::kState);
+  const DType dtype = dtype_named(options.dtype, cpu_backend());
+  const WeightFormat format = options.quantize == "int8" ? WeightFormat::kInt8
+                              : options.dtype == "f32"   ? WeightFormat::kF32
+                                                         : WeightFormat::kBf16;
+  loaded.gpt =
+      std::make_unique<Gpt>(loaded.checkpoint.config(), cpu_backend(),
+                            GptOptions{.dtype = dtype, .trainable = false, .packed = format});
+  loaded.checkpoint.load_packed_model(*loaded.gpt);
+  say_which(loaded, fmt::format("{} weights, {} activations", name_of(format), name_of(dtype)));
+  return loaded;
 }
 
 }  // namespace nanochat::cli

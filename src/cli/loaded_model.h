@@ -25,4 +25,18 @@ struct LoadedModel {
 [[nodiscard]] LoadedModel load_model(const CommonOptions& common, const std::string& model,
                                      const std::string& tokenizer, const std::string& dtype);
 
+/// How a model is loaded to generate text with.
+struct InferenceOptions {
+  std::string model, tokenizer;
+  std::string dtype = "auto";     ///< of activations; f32 keeps the weights in f32 too
+  std::string quantize = "none";  ///< "none" or "int8"
+};
+
+/// The same with the weights packed (GptOptions::packed). The first time they are packed and written
+/// beside the checkpoint, <checkpoint>/packed-<format>.safetensors; from then on that file is mapped,
+/// so that starting costs little and processes share the memory. Where it cannot be written
+/// (no permission, disk full), nothing is said and all else is the same.
+[[nodiscard]] LoadedModel load_model_for_inference(const CommonOptions& common,
+                                                   const InferenceOptions& options);
+
 }  // namespace nanochat::cli

@@ -30,6 +30,7 @@ struct SampleOptions {
   int64_t top_k = 50;
   int64_t seed = 42;
   std::string dtype = "auto";
+  std::string quantize = "none";
 };
 void run_sample(const CommonOptions& common, const SampleOptions& options);
 

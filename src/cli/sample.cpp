@@ -15,7 +15,10 @@
 namespace nanochat::cli {
 
 void run_sample(const CommonOptions& common, const SampleOptions& options) {
-  const LoadedModel model = load_model(common, options.model, options.tokenizer, options.dtype);
+  const LoadedModel model = load_model_for_inference(common, {.model = options.model,
+                                                              .tokenizer = options.tokenizer,
+                                                              .dtype = options.dtype,
+                                                              .quantize = options.quantize});
   const Tokenizer& tokenizer = model.tokenizer;
   const std::vector<std::string> texts =
       options.prompts.empty() ? BaseTrainConfig{}.sample_prompts : options.prompts;

@@ -80,6 +80,8 @@ void save_packed_weights(const Gpt& model, const std::filesystem::path& path,
     tensors.push_back({name, w.data});
     tensors.push_back({name + ".scales", w.scales ? w.scales : zeros({0}, DType::kF32)});
   }
+  const Parameter& wte = model.parameters().front();
+  tensors.push_back({wte.name, wte.value});
   write_safetensors(path, tensors, packed_metadata(model, source));
 }
 
@@ -98,12 +100,14 @@ void load_packed_weights(Gpt& model, const std::filesystem::path& path, const st
     loaded.emplace_back(w.format, w.out, w.in, file.tensor(name),
                         has_scales ? file.tensor(name + ".scales") : Tensor());
   }
-  std::ranges::move(loaded, model.packed_weights().begin());
-}
-
-void load_embedding(Gpt& model, const SafetensorsFile& file) {
   Parameter& wte = model.parameters().front();
-  load_for_inference(model, wte, widened(file.tensor(wte.name)));
+  const Tensor table = file.tensor(wte.name);
+  if (table.dtype() != DType::kF32 || table.shape() != Shape{wte.rows, wte.columns}) {
+    throw DataError("{}: tensor '{}' is {} {}", file.name(), wte.name, name_of(table.dtype()),
+                    table.shape());
+  }
+  load_for_inference(model, wte, table);
+  std::ranges::move(loaded, model.packed_weights().begin());
 }
 
 void load_weights(Gpt& model, const SafetensorsFile& file, std::string_view prefix) {

@@ -28,15 +28,12 @@ FileDigest save_weights(const Gpt& model, const std::filesystem::path& path,
 /// A model with packed weights packs them, and looks at wte where it lies in the mapped file.
 void load_weights(Gpt& model, const SafetensorsFile& file, std::string_view prefix = "");
 
-/// The packed weights of a model, so that other processes map them instead of packing them again:
-/// nothing is copied, and all share the memory. `source` names what they were made from.
+/// All that a model with packed weights computes with, so that other processes map it instead of
+/// packing again: nothing is copied, and all share the memory. `source` names what it was made from.
 void save_packed_weights(const Gpt& model, const std::filesystem::path& path,
                          const std::string& source);
 /// Looks at such a file's weights. Throws NotFoundError, or DataError when it is of another source,
-/// configuration or format, or damaged; the model is then as it was. wte is not in it:
-/// load_embedding.
+/// configuration or format, or damaged; the model is then as it was.
 void load_packed_weights(Gpt& model, const std::filesystem::path& path, const std::string& source);
-/// Only wte, as load_weights.
-void load_embedding(Gpt& model, const SafetensorsFile& file);
 
 }  // namespace nanochat

@@ -327,7 +327,8 @@ Checkpoint::Checkpoint(fs::path folder, CheckpointUse use) : folder_(std::move(f
 
   std::vector<std::string> names;
   for (const auto& [name, digest] : manifest_.files) {
-    const bool needed = use == CheckpointUse::kResume || name == kModelFile || name == kStateFile;
+    const bool needed = use == CheckpointUse::kResume || name == kStateFile ||
+                        (use == CheckpointUse::kModel && name == kModelFile);
     if (needed) names.push_back(name);
   }
   // Mapped before it is read: a folder that is replaced meanwhile cannot slip in.
@@ -337,7 +338,11 @@ Checkpoint::Checkpoint(fs::path folder, CheckpointUse use) : folder_(std::move(f
   const auto* const text = static_cast<const char*>(state->data());
   state_ = Json::parse(text, text + state->size_bytes(), nullptr, /*allow_exceptions=*/false);
   if (!state_.is_object()) throw DataError("{}: is not JSON", path_of(kStateFile));
-  config_ = read_gpt_config(open(kModelFile));
+  if (use == CheckpointUse::kState) {
+    config_ = GptConfig::parse_json(state_.value("model", Json()).dump(), path_of(kStateFile));
+  } else {
+    config_ = read_gpt_config(open(kModelFile));
+  }
 }
 
 std::string Checkpoint::path_of(std::string_view name) const { return (folder_ / name).string(); }
@@ -372,12 +377,31 @@ SafetensorsFile Checkpoint::open(const std::string& name) const {
 
 bool Checkpoint::has_optimizer() const { return manifest_.files.contains(optimizer_file(0)); }
 
+void Checkpoint::check_config(const Gpt& model) const {
+  if (config_ == model.config()) return;
+  throw DataError("{}: is of another model: {}", folder_.string(),
+                  differences(config_, model.config()));
+}
+
 void Checkpoint::load_model(Gpt& model) const {
-  if (config_ != model.config()) {
-    throw DataError("{}: is of another model: {}", folder_.string(),
-                    differences(config_, model.config()));
+  check_config(model);
+  load_weights(model, open(kModelFile));
+}
+
+void Checkpoint::load_packed_model(Gpt& model) const {
+  check_config(model);
+  const fs::path packed =
+      folder_ / fmt::format("{}{}.safetensors", kPackedPrefix, name_of(*model.options().packed));
+  const std::string source = fmt::format("{:016x}", manifest_.files.at(kModelFile).xxh3);
+  try {
+    return load_packed_weights(model, packed, source);
+  } catch (const Error&) {  // not there, or not to be trusted
   }
   load_weights(model, open(kModelFile));
+  try {
+    save_packed_weights(model, packed, source);
+  } catch (const Error&) {  // a folder that is not ours to write to, a full disk: next time again
+  }
 }
 
 void Checkpoint::check_world_size(int64_t rank, int64_t world_size) const {

@@ -95,7 +95,8 @@ std::filesystem::path save_checkpoint(const RunFolder& run, int64_t step, const 
 
 /// How much of a checkpoint is read when it is opened.
 enum class CheckpointUse : uint8_t {
-  kModel,   ///< the weights and state.json are verified; of other files, that they are there
+  kState,  ///< state.json is verified; of other files, that they are there; the weights when loaded
+  kModel,  ///< the weights and state.json are verified; of other files, that they are there
   kResume,  ///< every byte of every file is verified
 };
 
@@ -119,6 +120,10 @@ class Checkpoint {
 
   /// Throws DataError when the model's configuration is another, saying how they differ.
   void load_model(Gpt& model) const;
+  /// The same for a model with packed weights: those that lie packed beside the checkpoint's files
+  /// are mapped; where there are none (or damaged ones) they are packed and written, if that can
+  /// be.
+  void load_packed_model(Gpt& model) const;
   /// Puts back everything that visit_state shows, and throws DataError, with nothing changed, when
   /// the file holds more, less or other shapes than it shows, or when the checkpoint is of another
   /// number of processes.
@@ -132,6 +137,7 @@ class Checkpoint {
   [[nodiscard]] std::string path_of(std::string_view name) const;
   void verify(const std::vector<std::string>& names) const;
   [[nodiscard]] SafetensorsFile open(const std::string& name) const;
+  void check_config(const Gpt& model) const;
   void check_world_size(int64_t rank, int64_t world_size) const;
 
   std::filesystem::path folder_;

@@ -108,6 +108,12 @@ void check_files(const fs::path& folder, const CheckpointManifest& manifest) {
        !error && entry != fs::recursive_directory_iterator(); entry.increment(error)) {
     const std::string name = entry->path().lexically_relative(folder).generic_string();
     if (name == kManifestFileName || manifest.files.contains(name)) continue;
+    // Made from the checkpoint, not part of it, and checked where it is used; ".packed-" is one
+    // that is just being written.
+    if (name.starts_with(kPackedPrefix) || name.starts_with(fmt::format(".{}", kPackedPrefix))) {
+      if (entry->is_directory()) entry.disable_recursion_pending();
+      continue;
+    }
     // A folder of listed files.
     const auto first = manifest.files.lower_bound(name + "/");
     if (entry->is_directory() && first != manifest.files.end() &&

@@ -13,6 +13,8 @@ namespace nanochat {
 
 /// In every complete checkpoint; checkpoint_manifest.h.
 inline constexpr std::string_view kManifestFileName = "manifest.json";
+/// Beside a checkpoint's own files may lie what was made from them: packed weights.
+inline constexpr std::string_view kPackedPrefix = "packed-";
 
 /// A run's folder, held by this process alone as long as the object lives: nobody else can train
 /// into it. Readers (sampling while training) need no lock.

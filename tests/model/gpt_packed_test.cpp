@@ -73,7 +73,6 @@ TEST_P(GptPackedTest, AFileOfPackedWeightsIsTheSameModel) {
     save_packed_weights(*model, folder_ / "packed", "the source");
     const auto mapped = make(DType::kF32, format);
     load_packed_weights(*mapped, folder_ / "packed", "the source");
-    load_embedding(*mapped, SafetensorsFile(path_));
     EXPECT_TRUE(test::same_bits(logits(*mapped), logits(*model)));
     EXPECT_THROW(load_packed_weights(*mapped, folder_ / "packed", "another"), DataError);
     const auto other =

@@ -1,6 +1,7 @@
 #include "train/checkpoint.h"
 
 #include <bit>
+#include <fstream>
 #include <limits>
 #include <set>
 #include <string>
@@ -12,6 +13,7 @@
 
 #include "core/error.h"
 #include "core/file.h"
+#include "support/compare.h"
 #include "support/refusal.h"
 #include "support/temporary_folder.h"
 #include "train/small_run.h"
@@ -260,6 +262,80 @@ TEST_F(CheckpointTest, StaysReadableWhenItIsPrunedMeanwhile) {
   checkpoint.load_model(loaded.model);
   checkpoint.load_optimizer(cpu_backend(), state_of(loaded.optimizer));
   expect_same(run_, loaded);
+}
+
+/// Logits of a few tokens.
+Tensor logits_of(Gpt& model) {
+  Tape tape(model.backend(), host_allocator());
+  const RecordingScope off(tape, false);
+  const std::vector<int32_t> ids{1, 2, 3};
+  const TokenRuns runs = TokenRuns::uniform(1, 3);
+  const Var hidden = model.forward(tape, tensor_of(std::span(ids), {3}), runs);
+  return model.logits(tape, hidden.value).clone();
+}
+
+class PackedCheckpointTest : public CheckpointTest {
+ protected:
+  void SetUp() override {
+    run_.step(0);
+    path_ = save();
+  }
+  Tensor logits(CheckpointUse use = CheckpointUse::kState) {
+    const Checkpoint checkpoint(path_, use);
+    Gpt model(checkpoint.config(), cpu_backend(),
+              {.trainable = false, .packed = WeightFormat::kBf16});
+    checkpoint.load_packed_model(model);
+    return logits_of(model);
+  }
+  fs::path path_;
+};
+
+TEST_F(PackedCheckpointTest, WeightsArePackedOnceAndMappedFromThenOn) {
+  const Tensor first = logits();
+  ASSERT_TRUE(fs::exists(path_ / "packed-bf16.safetensors"));
+  const auto written = fs::last_write_time(path_ / "packed-bf16.safetensors");
+  EXPECT_TRUE(test::same_bits(logits(), first));
+  EXPECT_EQ(fs::last_write_time(path_ / "packed-bf16.safetensors"), written);
+  // The row-major weights are not even read then: so starting costs little.
+  std::string bytes = read_file(path_ / "model.safetensors", 1 << 30);
+  bytes[bytes.size() - 5] ^= 1;
+  std::ofstream(path_ / "model.safetensors", std::ios::binary) << bytes;
+  EXPECT_TRUE(test::same_bits(logits(), first));
+  EXPECT_THROW(logits(CheckpointUse::kModel), DataError);
+  fs::remove(path_ / "packed-bf16.safetensors");
+  EXPECT_THROW(logits(), DataError);
+}
+
+TEST_F(PackedCheckpointTest, DamagedOrForeignPackedWeightsAreMadeAnew) {
+  const Tensor first = logits();
+  const fs::path packed = path_ / "packed-bf16.safetensors";
+  const std::string good = read_file(packed, 1 << 30);
+  for (const size_t at : {good.size() - 1, size_t{20}, good.size() / 2}) {
+    std::string bytes = good;
+    bytes[at] ^= 4;
+    fs::remove(packed);
+    std::ofstream(packed, std::ios::binary) << bytes;
+    EXPECT_TRUE(test::same_bits(logits(), first)) << at;
+    EXPECT_EQ(read_file(packed, 1 << 30), good);
+  }
+  std::ofstream(packed, std::ios::binary) << "cut";
+  EXPECT_TRUE(test::same_bits(logits(), first));
+  run_.step(1);  // the same step once more, with other weights
+  const fs::path stale = temporary_ / "stale";
+  fs::copy_file(packed, stale);
+  path_ = save();
+  fs::copy_file(stale, packed);
+  const Tensor other = logits();
+  EXPECT_FALSE(test::same_bits(other, first));
+  EXPECT_TRUE(test::same_bits(other, logits()));
+}
+
+TEST_F(PackedCheckpointTest, AFolderThatCannotBeWrittenToIsNoObstacle) {
+  const Tensor first = logits();
+  fs::remove(path_ / "packed-bf16.safetensors");
+  // A folder in its place: whoever is root may write everywhere else.
+  fs::create_directories(path_ / "packed-bf16.safetensors" / "in the way");
+  EXPECT_TRUE(test::same_bits(logits(), first));
 }
 
 }  // namespace
