@@ -35,6 +35,8 @@ void add_data_convert_command(CLI::App& data, CommonOptions& common, Action& act
 /// nanochat train base.
 void add_train_commands(CLI::App& app, CommonOptions& common, Action& action);
 
+/// nanochat bench infer.
+void add_bench_commands(CLI::App& app, CommonOptions& common, Action& action);
 /// nanochat eval loss, nanochat sample: what is done with a model.
 void add_model_commands(CLI::App& app, CommonOptions& common, Action& action);
 

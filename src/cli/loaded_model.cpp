@@ -56,13 +56,16 @@ LoadedModel load_model(const CommonOptions& common, const std::string& model,
   return loaded;
 }
 
+WeightFormat inference_format(const std::string& dtype, const std::string& quantize) {
+  if (quantize == "int8") return WeightFormat::kInt8;
+  return dtype == "f32" ? WeightFormat::kF32 : WeightFormat::kBf16;
+}
+
 LoadedModel load_model_for_inference(const CommonOptions& common, const InferenceOptions& options) {
   LoadedModel loaded =
       find_and_verify(common, options.model, options.tokenizer, CheckpointUse::kState);
   const DType dtype = dtype_named(options.dtype, cpu_backend());
-  const WeightFormat format = options.quantize == "int8" ? WeightFormat::kInt8
-                              : options.dtype == "f32"   ? WeightFormat::kF32
-                                                         : WeightFormat::kBf16;
+  const WeightFormat format = inference_format(options.dtype, options.quantize);
   loaded.gpt =
       std::make_unique<Gpt>(loaded.checkpoint.config(), cpu_backend(),
                             GptOptions{.dtype = dtype, .trainable = false, .packed = format});

@@ -25,17 +25,20 @@ struct LoadedModel {
 [[nodiscard]] LoadedModel load_model(const CommonOptions& common, const std::string& model,
                                      const std::string& tokenizer, const std::string& dtype);
 
+/// int8 when asked for; f32 when the activations are to be f32; else bf16.
+[[nodiscard]] WeightFormat inference_format(const std::string& dtype, const std::string& quantize);
+
 /// How a model is loaded to generate text with.
 struct InferenceOptions {
-  std::string model, tokenizer;
+  std::string model{}, tokenizer{};
   std::string dtype = "auto";     ///< of activations; f32 keeps the weights in f32 too
   std::string quantize = "none";  ///< "none" or "int8"
 };
 
-/// The same with the weights packed (GptOptions::packed). The first time they are packed and written
-/// beside the checkpoint, <checkpoint>/packed-<format>.safetensors; from then on that file is mapped,
-/// so that starting costs little and processes share the memory. Where it cannot be written
-/// (no permission, disk full), nothing is said and all else is the same.
+/// The same with the weights packed (GptOptions::packed). The first time they are packed and
+/// written beside the checkpoint, <checkpoint>/packed-<format>.safetensors; from then on that file
+/// is mapped, so that starting costs little and processes share the memory. Where it cannot be
+/// written (no permission, disk full), nothing is said and all else is the same.
 [[nodiscard]] LoadedModel load_model_for_inference(const CommonOptions& common,
                                                    const InferenceOptions& options);
 

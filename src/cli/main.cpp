@@ -98,6 +98,7 @@ void run(int argc, char** argv) {
   add_data_commands(app, common, action);
   add_train_commands(app, common, action);
   add_model_commands(app, common, action);
+  add_bench_commands(app, common, action);
 
   check_command_words(app, argc, argv);
   try {

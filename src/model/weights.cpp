@@ -72,6 +72,13 @@ GptConfig read_gpt_config(const SafetensorsFile& file) {
   return GptConfig::parse_json(config->second, file.name());
 }
 
+void pack_weights(const Gpt& from, Gpt& packed) {
+  NC_CHECK(packed.options().packed && packed.config() == from.config());
+  for (size_t i = 0; i < packed.parameters().size(); ++i) {
+    load_for_inference(packed, packed.parameters()[i], from.parameters()[i].value);
+  }
+}
+
 void save_packed_weights(const Gpt& model, const std::filesystem::path& path,
                          const std::string& source) {
   std::vector<NamedTensor> tensors;

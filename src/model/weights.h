@@ -28,8 +28,12 @@ FileDigest save_weights(const Gpt& model, const std::filesystem::path& path,
 /// A model with packed weights packs them, and looks at wte where it lies in the mapped file.
 void load_weights(Gpt& model, const SafetensorsFile& file, std::string_view prefix = "");
 
+/// Packs the weights of a model that is not into one that is, of the same configuration.
+void pack_weights(const Gpt& from, Gpt& packed);
+
 /// All that a model with packed weights computes with, so that other processes map it instead of
-/// packing again: nothing is copied, and all share the memory. `source` names what it was made from.
+/// packing again: nothing is copied, and all share the memory. `source` names what it was made
+/// from.
 void save_packed_weights(const Gpt& model, const std::filesystem::path& path,
                          const std::string& source);
 /// Looks at such a file's weights. Throws NotFoundError, or DataError when it is of another source,

@@ -42,7 +42,15 @@ typedef uint16_t U16 __attribute__((vector_size(kLanes * 2)));
 // The same at any address.
 typedef float F32u __attribute__((vector_size(kLanes * 4), aligned(4)));
 
-NC_INLINE F32 set1(float x) { return F32{} + x; }
+NC_INLINE F32 set1(float x) {
+#if defined(NC_ISA_AVX512)
+  return _mm512_set1_ps(x);
+#elif defined(NC_ISA_AVX2)
+  return _mm256_set1_ps(x);
+#else
+  return F32{x, x, x, x};  // not F32{} + x, which is an addition: -0 would become 0
+#endif
+}
 NC_INLINE F32 zero() { return F32{}; }
 NC_INLINE F32 as_f32(U32 u) { return reinterpret_cast<F32>(u); }
 NC_INLINE U32 as_u32(F32 f) { return reinterpret_cast<U32>(f); }

@@ -9,29 +9,27 @@ namespace {
 
 /// Vectors of a panel's 16 rows.
 inline constexpr int kVectors = 16 / kLanes;
-/// Rows of x in one tile: 2 x kTile x kVectors sums, and what a step needs, stay in registers.
+/// Vectors of sums that stay in registers beside what a step needs, and rows of x in one tile.
+/// Where both chains of a tile do not fit, they are summed one after the other.
 #if defined(NC_ISA_AVX512)
+inline constexpr int kSums = 24;
 inline constexpr int kTile = 12;
-#elif defined(NC_ISA_AVX2)
-inline constexpr int kTile = 3;
 #else
-inline constexpr int kTile = 1;
+inline constexpr int kSums = 12;
+inline constexpr int kTile = kSums / kVectors;
 #endif
 /// How far ahead of its use a panel is asked for.
 inline constexpr int64_t kAhead = 4096;
 
-/// Two steps along k of one panel: w[0], w[1] meet x[0] and x[1] of each row.
+/// Step c (0 or 1) of two along k of one panel. Of two such loads the second comes from L1; to keep
+/// both in registers would leave too few for the sums.
 struct WordF32 {
   using X = float;
   static constexpr int64_t kBytes = 2 * 16 * 4;  // of a panel, per two steps
-  static constexpr int64_t kSteps = 2;           // elements of x, per two steps
-  static NC_INLINE void load(const char* panel, F32 (&w)[2][kVectors]) {
-    const float* p = reinterpret_cast<const float*>(panel);
+  static NC_INLINE void load(const char* panel, int c, F32 (&w)[kVectors]) {
+    const float* p = reinterpret_cast<const float*>(panel) + c * 16;
 #pragma GCC unroll 4
-    for (int v = 0; v < kVectors; ++v) {
-      w[0][v] = NC_ISA::load(p + v * kLanes);
-      w[1][v] = NC_ISA::load(p + 16 + v * kLanes);
-    }
+    for (int v = 0; v < kVectors; ++v) w[v] = NC_ISA::load(p + v * kLanes);
   }
 };
 
@@ -39,14 +37,12 @@ struct WordF32 {
 struct WordBf16 {
   using X = float;
   static constexpr int64_t kBytes = 16 * 4;
-  static constexpr int64_t kSteps = 2;
-  static NC_INLINE void load(const char* panel, F32 (&w)[2][kVectors]) {
+  static NC_INLINE void load(const char* panel, int c, F32 (&w)[kVectors]) {
 #pragma GCC unroll 4
     for (int v = 0; v < kVectors; ++v) {
       U32 words;
       memcpy(&words, panel + v * kLanes * 4, sizeof words);
-      w[0][v] = as_f32(words << 16);
-      w[1][v] = as_f32(words & 0xffff0000U);
+      w[v] = as_f32(c == 0 ? words << 16 : words & 0xffff0000U);
     }
   }
 };
@@ -54,7 +50,6 @@ struct WordBf16 {
 struct WordInt8 {
   using X = float;
   static constexpr int64_t kBytes = 2 * 16;
-  static constexpr int64_t kSteps = 2;
   static NC_INLINE F32 widen(const char* p) {
 #if defined(NC_ISA_AVX512)
     return _mm512_cvtepi32_ps(
@@ -68,48 +63,75 @@ struct WordInt8 {
     return y;
 #endif
   }
-  static NC_INLINE void load(const char* panel, F32 (&w)[2][kVectors]) {
+  static NC_INLINE void load(const char* panel, int c, F32 (&w)[kVectors]) {
 #pragma GCC unroll 4
-    for (int v = 0; v < kVectors; ++v) {
-      w[0][v] = widen(panel + v * kLanes);
-      w[1][v] = widen(panel + 16 + v * kLanes);
-    }
+    for (int v = 0; v < kVectors; ++v) w[v] = widen(panel + c * 16 + v * kLanes);
   }
 };
 
-/// sums[row] += x[row] . panel for kRows rows; sums are written to y [kRows][16].
-template <typename Word, int kRows>
-NC_INLINE void tile(const float* x, int64_t x_stride, const char* panel, int64_t K, float* y) {
-  F32 sums[2][kRows][kVectors];
+/// sums[c - kFirst][row] = chain c of x[row] . panel, for the chains kFirst .. kLast.
+template <typename Word, int kRows, int kFirst, int kLast, bool kPrefetch>
+NC_INLINE void chains(const float* x, int64_t x_stride, const char* panel, int64_t K,
+                      F32 (&sums)[kLast - kFirst + 1][kRows][kVectors]) {
 #pragma GCC unroll 2
-  for (int c = 0; c < 2; ++c) {
+  for (auto& chain : sums) {
 #pragma GCC unroll 12
-    for (int r = 0; r < kRows; ++r) {
+    for (auto& row : chain) {
 #pragma GCC unroll 4
-      for (int v = 0; v < kVectors; ++v) sums[c][r][v] = zero();
+      for (F32& sum : row) sum = zero();
     }
   }
   for (int64_t k = 0; k < K; k += 2) {
-    __builtin_prefetch(panel + kAhead);
-    if (Word::kBytes > 64) __builtin_prefetch(panel + kAhead + 64);
-    F32 w[2][kVectors];
-    Word::load(panel, w);
-    panel += Word::kBytes;
-#pragma GCC unroll 12
-    for (int r = 0; r < kRows; ++r) {
+    if constexpr (kPrefetch) {
+      __builtin_prefetch(panel + kAhead);
+      if (Word::kBytes > 64) __builtin_prefetch(panel + kAhead + 64);
+    }
 #pragma GCC unroll 2
-      for (int c = 0; c < 2; ++c) {
+    for (int c = kFirst; c <= kLast; ++c) {
+      F32 w[kVectors];
+      Word::load(panel, c, w);
+#pragma GCC unroll 12
+      for (int r = 0; r < kRows; ++r) {
         const F32 xk = set1(x[r * x_stride + k + c]);
 #pragma GCC unroll 4
-        for (int v = 0; v < kVectors; ++v) sums[c][r][v] = fma(xk, w[c][v], sums[c][r][v]);
+        for (int v = 0; v < kVectors; ++v) {
+          sums[c - kFirst][r][v] = fma(xk, w[v], sums[c - kFirst][r][v]);
+        }
       }
     }
+    panel += Word::kBytes;
   }
+}
+
+/// y [kRows][16] = x[row] . panel.
+template <typename Word, int kRows, bool kPrefetch>
+NC_INLINE void tile(const float* x, int64_t x_stride, const char* panel, int64_t K, float* y) {
+  if constexpr (2 * kRows * kVectors <= kSums) {
+    F32 sums[2][kRows][kVectors];
+    chains<Word, kRows, 0, 1, kPrefetch>(x, x_stride, panel, K, sums);
 #pragma GCC unroll 12
-  for (int r = 0; r < kRows; ++r) {
+    for (int r = 0; r < kRows; ++r) {
 #pragma GCC unroll 4
-    for (int v = 0; v < kVectors; ++v) {
-      store(y + r * 16 + v * kLanes, sums[0][r][v] + sums[1][r][v]);
+      for (int v = 0; v < kVectors; ++v) {
+        store(y + r * 16 + v * kLanes, sums[0][r][v] + sums[1][r][v]);
+      }
+    }
+  } else {
+    F32 sums[1][kRows][kVectors];
+    chains<Word, kRows, 0, 0, kPrefetch>(x, x_stride, panel, K, sums);
+#pragma GCC unroll 12
+    for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 4
+      for (int v = 0; v < kVectors; ++v) store(y + r * 16 + v * kLanes, sums[0][r][v]);
+    }
+    chains<Word, kRows, 1, 1, false>(x, x_stride, panel, K, sums);
+#pragma GCC unroll 12
+    for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 4
+      for (int v = 0; v < kVectors; ++v) {
+        float* const at = y + r * 16 + v * kLanes;
+        store(at, load(at) + sums[0][r][v]);
+      }
     }
   }
 }
@@ -119,9 +141,9 @@ NC_INLINE void tile(const float* x, int64_t x_stride, const char* panel, int64_t
 struct PairBf16 {
   using X = uint32_t;
 };
-template <typename Word, int kRows>
-requires(sizeof(typename Word::X) == 4 && __is_same(Word, PairBf16)) NC_INLINE
-    void tile(const uint32_t* x, int64_t x_stride, const char* panel, int64_t n_pairs, float* y) {
+template <int kRows, bool kPrefetch>
+NC_INLINE void pair_tile(const uint32_t* x, int64_t x_stride, const char* panel, int64_t n_pairs,
+                         float* y) {
   F32 sums[2][kRows];
 #pragma GCC unroll 2
   for (int c = 0; c < 2; ++c) {
@@ -129,7 +151,7 @@ requires(sizeof(typename Word::X) == 4 && __is_same(Word, PairBf16)) NC_INLINE
     for (int r = 0; r < kRows; ++r) sums[c][r] = zero();
   }
   const auto step = [&](int64_t k, int c) __attribute__((always_inline)) {
-    __builtin_prefetch(panel + kAhead);
+    if constexpr (kPrefetch) __builtin_prefetch(panel + kAhead);
     const __m512bh w = reinterpret_cast<__m512bh>(_mm512_loadu_si512(panel));
     panel += 64;
 #pragma GCC unroll 12
@@ -150,11 +172,18 @@ requires(sizeof(typename Word::X) == 4 && __is_same(Word, PairBf16)) NC_INLINE
 }
 #endif
 
-template <typename Word, int kRows>
+template <typename Word, int kRows, bool kPrefetch>
 NC_INLINE void tile_of(int64_t rows, const typename Word::X* x, int64_t x_stride, const char* panel,
                        int64_t K, float* y) {
-  if (rows == kRows) return tile<Word, kRows>(x, x_stride, panel, K, y);
-  if constexpr (kRows > 1) tile_of<Word, kRows - 1>(rows, x, x_stride, panel, K, y);
+  if (rows == kRows) {
+#if defined(NC_ISA_AVX512)
+    if constexpr (__is_same(Word, PairBf16)) {
+      return pair_tile<kRows, kPrefetch>(x, x_stride, panel, K, y);
+    } else
+#endif
+      return tile<Word, kRows, kPrefetch>(x, x_stride, panel, K, y);
+  }
+  if constexpr (kRows > 1) tile_of<Word, kRows - 1, kPrefetch>(rows, x, x_stride, panel, K, y);
 }
 
 /// Scales, squares and rounds `rows` rows of up to 16 sums.
@@ -187,8 +216,12 @@ void multiply(const PackedItem& item) {
     for (int64_t t = 0; t < n_tiles; ++t) {
       const int64_t begin = item.rows * t / n_tiles, end = item.rows * (t + 1) / n_tiles;
       alignas(64) float sums[kTile * 16];
-      tile_of<Word, kTile>(end - begin, x + begin * item.x_stride, item.x_stride, w, item.steps,
-                           sums);
+      const X* const rows = x + begin * item.x_stride;
+      if (t == 0) {  // the panel comes from memory; the next one is asked for on the way
+        tile_of<Word, kTile, true>(end - begin, rows, item.x_stride, w, item.steps, sums);
+      } else {
+        tile_of<Word, kTile, false>(end - begin, rows, item.x_stride, w, item.steps, sums);
+      }
       write<Y>(item, sums, begin, end - begin, panel * 16);
     }
   }
