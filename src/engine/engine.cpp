@@ -68,6 +68,12 @@ std::string_view name_of(FinishReason reason) noexcept {
   return "?";
 }
 
+DType cache_dtype_of(const Gpt& model, const EngineOptions& options) {
+  if (options.cache_dtype) return *options.cache_dtype;
+  const std::optional<WeightFormat> packed = model.options().packed;
+  return packed && *packed != WeightFormat::kF32 ? DType::kBf16 : model.options().dtype;
+}
+
 EngineMemory plan_engine_memory(const Gpt& model, const EngineOptions& options) {
   const GptConfig& config = model.config();
   if (options.slots < 1) throw UsageError("slots {}: expected 1 or more", options.slots);
@@ -82,7 +88,7 @@ EngineMemory plan_engine_memory(const Gpt& model, const EngineOptions& options) 
   }
   memory.weights = model.weight_bytes();
   const int64_t longest_run = std::min(options.prefill_chunk, memory.context);
-  const int64_t element = size_of(options.cache_dtype.value_or(model.options().dtype));
+  const int64_t element = size_of(cache_dtype_of(model, options));
   memory.cache_per_slot = 2 * config.n_layer * model.cache_rows(memory.context, longest_run) *
                           config.n_kv_head * config.head_dim() * element;
   // Of a step, at most: the widest activations of a block (qkv, the norm, 4 C; twice for the
@@ -121,7 +127,8 @@ struct Engine::Impl {
       tool_tokens.emplace(*tokenizer);
     }
     longest_run = std::min(options.prefill_chunk, memory.context);
-    caches = model.make_caches(memory.slots, memory.context, options.cache_dtype, longest_run);
+    caches = model.make_caches(memory.slots, memory.context, cache_dtype_of(model, options),
+                               longest_run);
     rows_per_slot = caches.front().k.dim(1);
     slots.resize(static_cast<size_t>(memory.slots));
   }

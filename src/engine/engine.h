@@ -31,7 +31,8 @@ struct EngineOptions {
   int64_t context = 0;  ///< tokens of a request, its prompt included; 0: the model's sequence_len
   /// What weights, cache and working memory may take together. Slots become fewer if need be.
   std::optional<int64_t> max_memory_bytes{};
-  std::optional<DType> cache_dtype{};  ///< the model's, or bf16
+  /// The model's dtype or bf16. None: bf16 where the weights are packed in bf16 or int8.
+  std::optional<DType> cache_dtype{};
   int64_t prefill_chunk = 256;         ///< prompt tokens of a step: what running answers wait for
   bool reuse_prefixes = true;
   Tool tool{};                ///< empty: requests cannot use tools
@@ -46,6 +47,7 @@ struct EngineMemory {
     return weights + slots * cache_per_slot + working;
   }
 };
+[[nodiscard]] DType cache_dtype_of(const Gpt& model, const EngineOptions& options = {});
 /// Throws UsageError when not even one slot fits, saying how much is missing and what to lower.
 [[nodiscard]] EngineMemory plan_engine_memory(const Gpt& model, const EngineOptions& options);
 

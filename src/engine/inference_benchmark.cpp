@@ -36,7 +36,7 @@ int64_t bytes_per_step(const Gpt& model, int64_t batch, int64_t context) {
   }
   const int64_t seen = config.window < 0 ? context : std::min(context, config.window + 1);
   return weights + batch * seen * 2 * config.n_layer * config.n_kv_head * config.head_dim() *
-                       size_of(model.options().dtype);
+                       size_of(cache_dtype_of(model));
 }
 
 }  // namespace

@@ -18,7 +18,12 @@ inline constexpr int kTile = 12;
 inline constexpr int kSums = 12;
 inline constexpr int kTile = kSums / kVectors;
 #endif
-/// How far ahead of its use a panel is asked for.
+/// What is asked for from memory while a tile is computed: with one tile per panel what comes 4 KiB
+/// later, else a tile's share of the next panel.
+struct Ahead {
+  const char* at;
+  int64_t step;  // per two steps along k
+};
 inline constexpr int64_t kAhead = 4096;
 
 /// Step c (0 or 1) of two along k of one panel. Of two such loads the second comes from L1; to keep
@@ -71,7 +76,7 @@ struct WordInt8 {
 
 /// sums[c - kFirst][row] = chain c of x[row] . panel, for the chains kFirst .. kLast.
 template <typename Word, int kRows, int kFirst, int kLast, bool kPrefetch>
-NC_INLINE void chains(const float* x, int64_t x_stride, const char* panel, int64_t K,
+NC_INLINE void chains(const float* x, int64_t x_stride, const char* panel, int64_t K, Ahead ahead,
                       F32 (&sums)[kLast - kFirst + 1][kRows][kVectors]) {
 #pragma GCC unroll 2
   for (auto& chain : sums) {
@@ -83,8 +88,9 @@ NC_INLINE void chains(const float* x, int64_t x_stride, const char* panel, int64
   }
   for (int64_t k = 0; k < K; k += 2) {
     if constexpr (kPrefetch) {
-      __builtin_prefetch(panel + kAhead);
-      if (Word::kBytes > 64) __builtin_prefetch(panel + kAhead + 64);
+      __builtin_prefetch(ahead.at);
+      if (Word::kBytes > 64) __builtin_prefetch(ahead.at + ahead.step / 2);
+      ahead.at += ahead.step;
     }
 #pragma GCC unroll 2
     for (int c = kFirst; c <= kLast; ++c) {
@@ -104,11 +110,12 @@ NC_INLINE void chains(const float* x, int64_t x_stride, const char* panel, int64
 }
 
 /// y [kRows][16] = x[row] . panel.
-template <typename Word, int kRows, bool kPrefetch>
-NC_INLINE void tile(const float* x, int64_t x_stride, const char* panel, int64_t K, float* y) {
+template <typename Word, int kRows>
+NC_INLINE void tile(const float* x, int64_t x_stride, const char* panel, int64_t K, Ahead ahead,
+                    float* y) {
   if constexpr (2 * kRows * kVectors <= kSums) {
     F32 sums[2][kRows][kVectors];
-    chains<Word, kRows, 0, 1, kPrefetch>(x, x_stride, panel, K, sums);
+    chains<Word, kRows, 0, 1, true>(x, x_stride, panel, K, ahead, sums);
 #pragma GCC unroll 12
     for (int r = 0; r < kRows; ++r) {
 #pragma GCC unroll 4
@@ -118,13 +125,13 @@ NC_INLINE void tile(const float* x, int64_t x_stride, const char* panel, int64_t
     }
   } else {
     F32 sums[1][kRows][kVectors];
-    chains<Word, kRows, 0, 0, kPrefetch>(x, x_stride, panel, K, sums);
+    chains<Word, kRows, 0, 0, true>(x, x_stride, panel, K, ahead, sums);
 #pragma GCC unroll 12
     for (int r = 0; r < kRows; ++r) {
 #pragma GCC unroll 4
       for (int v = 0; v < kVectors; ++v) store(y + r * 16 + v * kLanes, sums[0][r][v]);
     }
-    chains<Word, kRows, 1, 1, false>(x, x_stride, panel, K, sums);
+    chains<Word, kRows, 1, 1, false>(x, x_stride, panel, K, ahead, sums);
 #pragma GCC unroll 12
     for (int r = 0; r < kRows; ++r) {
 #pragma GCC unroll 4
@@ -140,10 +147,11 @@ NC_INLINE void tile(const float* x, int64_t x_stride, const char* panel, int64_t
 /// Pairs of bf16 times pairs of bf16: a step is a pair.
 struct PairBf16 {
   using X = uint32_t;
+  static constexpr int64_t kBytes = 16 * 4;
 };
-template <int kRows, bool kPrefetch>
+template <int kRows>
 NC_INLINE void pair_tile(const uint32_t* x, int64_t x_stride, const char* panel, int64_t n_pairs,
-                         float* y) {
+                         Ahead ahead, float* y) {
   F32 sums[2][kRows];
 #pragma GCC unroll 2
   for (int c = 0; c < 2; ++c) {
@@ -151,7 +159,8 @@ NC_INLINE void pair_tile(const uint32_t* x, int64_t x_stride, const char* panel,
     for (int r = 0; r < kRows; ++r) sums[c][r] = zero();
   }
   const auto step = [&](int64_t k, int c) __attribute__((always_inline)) {
-    if constexpr (kPrefetch) __builtin_prefetch(panel + kAhead);
+    __builtin_prefetch(ahead.at);
+    ahead.at += ahead.step;
     const __m512bh w = reinterpret_cast<__m512bh>(_mm512_loadu_si512(panel));
     panel += 64;
 #pragma GCC unroll 12
@@ -172,18 +181,18 @@ NC_INLINE void pair_tile(const uint32_t* x, int64_t x_stride, const char* panel,
 }
 #endif
 
-template <typename Word, int kRows, bool kPrefetch>
+template <typename Word, int kRows>
 NC_INLINE void tile_of(int64_t rows, const typename Word::X* x, int64_t x_stride, const char* panel,
-                       int64_t K, float* y) {
+                       int64_t K, Ahead ahead, float* y) {
   if (rows == kRows) {
 #if defined(NC_ISA_AVX512)
     if constexpr (__is_same(Word, PairBf16)) {
-      return pair_tile<kRows, kPrefetch>(x, x_stride, panel, K, y);
+      return pair_tile<kRows>(x, x_stride, panel, K, ahead, y);
     } else
 #endif
-      return tile<Word, kRows, kPrefetch>(x, x_stride, panel, K, y);
+      return tile<Word, kRows>(x, x_stride, panel, K, ahead, y);
   }
-  if constexpr (kRows > 1) tile_of<Word, kRows - 1, kPrefetch>(rows, x, x_stride, panel, K, y);
+  if constexpr (kRows > 1) tile_of<Word, kRows - 1>(rows, x, x_stride, panel, K, ahead, y);
 }
 
 /// Scales, squares and rounds `rows` rows of up to 16 sums.
@@ -216,12 +225,12 @@ void multiply(const PackedItem& item) {
     for (int64_t t = 0; t < n_tiles; ++t) {
       const int64_t begin = item.rows * t / n_tiles, end = item.rows * (t + 1) / n_tiles;
       alignas(64) float sums[kTile * 16];
-      const X* const rows = x + begin * item.x_stride;
-      if (t == 0) {  // the panel comes from memory; the next one is asked for on the way
-        tile_of<Word, kTile, true>(end - begin, rows, item.x_stride, w, item.steps, sums);
-      } else {
-        tile_of<Word, kTile, false>(end - begin, rows, item.x_stride, w, item.steps, sums);
-      }
+      const Ahead ahead =
+          n_tiles == 1 ? Ahead{w + kAhead, Word::kBytes}
+                       : Ahead{w + item.panel_bytes + item.panel_bytes * t / n_tiles / 64 * 64,
+                               Word::kBytes / n_tiles};
+      tile_of<Word, kTile>(end - begin, x + begin * item.x_stride, item.x_stride, w, item.steps,
+                           ahead, sums);
       write<Y>(item, sums, begin, end - begin, panel * 16);
     }
   }
