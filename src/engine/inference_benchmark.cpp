@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <limits>
+#include <utility>
 
 #include "core/arena.h"
 #include "core/parallel.h"
@@ -96,13 +97,16 @@ std::vector<BatchMeasurement> measure_generation(
                    .context = options.prompt_tokens + options.decode_tokens + 1,
                    .prefill_chunk = options.prompt_tokens});
     BatchMeasurement result{.batch = batch};
-    int64_t heard = 0;
+    int64_t heard = 0, started = 0;
     const auto submit = [&](uint32_t sample) {
       engine.submit({.prompt = some_prompt(options.prompt_tokens, model.config().vocab_size),
                      .max_tokens = options.decode_tokens + 1,
                      .sampling = {.temperature = 0},
                      .sample = sample},
-                    [&](const GenerationEvent&) { ++heard; });
+                    [&heard, &started, first = true](const GenerationEvent&) mutable {
+                      ++heard;
+                      started += std::exchange(first, false);
+                    });
     };
     double first = std::numeric_limits<double>::infinity();
     for (int pass = 0; pass < 2; ++pass) {  // the first one warms up
@@ -120,13 +124,13 @@ std::vector<BatchMeasurement> measure_generation(
     }
     result.first_token_seconds = first;
     for (int64_t i = 0; i < batch; ++i) submit(static_cast<uint32_t>(i));
-    while (heard < batch) engine.step();  // all have read the prompt
+    while (started < batch) engine.step();  // all have read the prompt
     std::vector<double> seconds;
     for (;;) {
       const int64_t before = heard;
       const Clock::time_point start = Clock::now();
       engine.step();
-      if (heard - before < batch) break;
+      if (heard - before < batch && !seconds.empty()) break;
       seconds.push_back(seconds_since(start));
     }
     std::ranges::sort(seconds);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <limits>
 
 #include "core/parallel.h"
 
@@ -61,12 +62,20 @@ int64_t rows_per_item(const TokenRuns& runs, const AttentionShape& shape) {
 
 int64_t pieces(int64_t length, int64_t rows) { return (length + rows - 1) / rows; }
 
-/// Key/value heads per cached item. Decoding: all of a run, so that memory is read in order, while
-/// there are runs enough for the threads. Several rows: one, whose scores stay in L2.
+/// Key/value heads per cached item. Decoding: as many as leave no thread idle, so that memory is
+/// read in order. Several rows: one, whose scores stay in L2.
 int64_t heads_per_cached_item(const Run& run, const TokenRuns& runs, const AttentionShape& shape) {
   if (run.length > 2) return 1;
-  const int64_t splits = std::min(pieces(2 * num_threads(), runs.size()), shape.n_kv_head);
-  return pieces(shape.n_kv_head, splits);
+  int64_t best = 1, least = std::numeric_limits<int64_t>::max();
+  for (int64_t heads = shape.n_kv_head; heads >= 1; --heads) {
+    const int64_t items = runs.size() * pieces(shape.n_kv_head, heads);
+    const int64_t longest = pieces(items, num_threads()) * heads;  // of one thread
+    if (longest < least) {
+      least = longest;
+      best = heads;
+    }
+  }
+  return best;
 }
 
 /// What attention and attention_cached share: k and v of an item lie in qkv or in a cache.

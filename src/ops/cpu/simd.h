@@ -48,7 +48,7 @@ NC_INLINE F32 set1(float x) {
 #elif defined(NC_ISA_AVX2)
   return _mm256_set1_ps(x);
 #else
-  return F32{x, x, x, x};  // not F32{} + x, which is an addition: -0 would become 0
+  return F32{x, x, x, x};         // not F32{} + x, which is an addition: -0 would become 0
 #endif
 }
 NC_INLINE F32 zero() { return F32{}; }
@@ -61,6 +61,10 @@ NC_INLINE F32 load(const bf16* p) {
 #if defined(NC_ISA_AVX512)
   const __m256i h = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
   return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(h), 16));
+#elif defined(NC_ISA_AVX2)
+  // GCC 12 makes two halves of __builtin_convertvector here.
+  const __m128i h = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+  return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(h), 16));
 #else
   U16 h;
   memcpy(&h, p, sizeof h);
