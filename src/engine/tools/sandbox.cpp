@@ -3,29 +3,25 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <charconv>
 #include <chrono>
 #include <cmath>
 #include <csignal>
-#include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <optional>
+#include <sstream>
 #include <string>
-#include <utility>
 #include <vector>
 
-#include <fcntl.h>
 #include <poll.h>
-#include <spawn.h>
-#include <sys/mman.h>
 #include <sys/random.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "core/error.h"
 #include "core/file.h"
+#include "engine/tools/sandbox_process.h"
 #include "engine/tools/sandbox_syscalls.h"
 #include "tokenizer/utf8.h"
 
@@ -34,10 +30,13 @@ namespace {
 
 namespace fs = std::filesystem;
 using std::chrono::steady_clock;
+using namespace sandbox;  // of sandbox_process.h
 
 /// What each descriptor of the new process is. Python closes kCodeFd before the code begins, bwrap
 /// the last two before Python does; so the code has its standard streams, and kReportFd.
 enum : int { kCodeFd = 3, kReportFd, kFilterFd, kInfoFd, kFirstClosedFd };
+
+static_assert(kFirstClosedFd <= kLowestFd);
 
 constexpr size_t kTokenBytes = 32;
 constexpr int64_t kMaxReportBytes = 65536;
@@ -48,9 +47,10 @@ constexpr int64_t kMaxReportBytes = 65536;
 ///
 /// The limits are set here and not before bwrap starts, because RLIMIT_NPROC counts the processes
 /// of a user in a user namespace: in here, those of this sandbox alone. A limit of 1 byte on core
-/// files is what keeps the kernel from starting a core handler as well (core(5)).
+/// files is what keeps the kernel from starting a core handler as well (core(5)). posix is the part
+/// of os that is compiled in; os itself takes a millisecond to import.
 constexpr const char* kBootstrap = R"py(
-import os, resource, sys
+import posix, resource, sys
 
 def set_limits(memory_bytes, cpu_s, file_bytes, processes):
     for kind, soft, hard in (
@@ -74,7 +74,7 @@ def describe(error):
     name = type(error).__name__
     return (f"{name}: {message}" if message else name).encode("utf-8", "replace")[:2000]
 
-def run(write=os.write, close=os.close):
+def run(write=posix.write, close=posix.close):
     with open(3, "rb") as file:
         token = file.read(32)
         code = file.read()
@@ -83,8 +83,8 @@ def run(write=os.write, close=os.close):
             write(4, token + record)
         except OSError:
             pass  # a fork of the code's, which must not report in its parent's name
-    os.set_inheritable(4, False)
-    os.register_at_fork(after_in_child=lambda: close(4))
+    posix.set_inheritable(4, False)
+    posix.register_at_fork(after_in_child=lambda: close(4))
     main = sys.modules["__main__"] = type(sys)("__main__")
     sys.argv[:] = [""]
     spare = bytearray(1 << 20)  # to report with when there is no memory left
@@ -109,220 +109,11 @@ set_limits(*map(int, sys.argv[1:]))
 run()
 )py";
 
-class UniqueFd {
- public:
-  UniqueFd() = default;
-  explicit UniqueFd(int fd) : fd_(fd) {}
-  ~UniqueFd() { reset(); }
-  UniqueFd(UniqueFd&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-  UniqueFd& operator=(UniqueFd&& other) noexcept {
-    std::swap(fd_, other.fd_);
-    return *this;
-  }
-  void reset() {
-    if (fd_ >= 0) ::close(std::exchange(fd_, -1));
-  }
-  [[nodiscard]] int get() const { return fd_; }
-  [[nodiscard]] bool is_open() const { return fd_ >= 0; }
-
- private:
-  int fd_ = -1;
-};
-
-[[noreturn]] void fail(std::string_view what, int error) {
-  throw IoError("sandbox: cannot {}: {}", what, std::strerror(error));
-}
-
-/// Above the numbers that it shall have in the new process, or dup2 there would overwrite one that
-/// is still to be copied.
-UniqueFd move_up(UniqueFd fd) {
-  const int moved = ::fcntl(fd.get(), F_DUPFD_CLOEXEC, 2 * kFirstClosedFd);
-  if (moved < 0) fail("open a file", errno);
-  return UniqueFd(moved);
-}
-
-struct Pipe {
-  UniqueFd read_end, write_end;
-};
-
-/// The end that we read never blocks.
-Pipe make_pipe() {
-  int ends[2];
-  if (::pipe2(ends, O_CLOEXEC) != 0) fail("make a pipe", errno);
-  Pipe pipe{UniqueFd(ends[0]), UniqueFd(ends[1])};
-  if (::fcntl(pipe.read_end.get(), F_SETFL, O_NONBLOCK) != 0) fail("make a pipe", errno);
-  pipe.write_end = move_up(std::move(pipe.write_end));
-  return pipe;
-}
-
-/// A file in memory, to be read from its beginning. Unlike a pipe it takes any length at once.
-UniqueFd make_file(std::initializer_list<std::string_view> parts) {
-  UniqueFd fd(::memfd_create("nanochat", MFD_CLOEXEC));
-  if (!fd.is_open()) fail("make a file in memory", errno);
-  for (std::string_view part : parts) {
-    while (!part.empty()) {
-      const ssize_t n = ::write(fd.get(), part.data(), part.size());
-      if (n < 0 && errno == EINTR) continue;
-      if (n < 0) fail("write a file in memory", errno);
-      part.remove_prefix(static_cast<size_t>(n));
-    }
-  }
-  ::lseek(fd.get(), 0, SEEK_SET);
-  return move_up(std::move(fd));
-}
-
-/// Keeps the first bytes that come and drops the rest, so that no writer ever waits for room.
-class Receiver {
- public:
-  Receiver(UniqueFd fd, int64_t max_bytes) : fd_(std::move(fd)), max_bytes_(max_bytes) {}
-
-  /// Up to 1 MiB: the rest can wait until the clock has been looked at.
-  void receive() {
-    std::array<char, 65536> buffer;
-    for (int i = 0; i < 16 && fd_.is_open(); ++i) {
-      const ssize_t n = ::read(fd_.get(), buffer.data(), buffer.size());
-      if (n < 0 && errno == EINTR) continue;
-      if (n < 0 && errno == EAGAIN) return;
-      if (n <= 0) {
-        fd_.reset();
-        return;
-      }
-      const int64_t room = max_bytes_ - std::ssize(bytes_);
-      bytes_.append(buffer.data(), static_cast<size_t>(std::min<int64_t>(n, room)));
-      truncated_ |= n > room;
-    }
-  }
-  [[nodiscard]] int fd() const { return fd_.get(); }  ///< -1, which poll ignores, at the end
-  [[nodiscard]] const std::string& bytes() const { return bytes_; }
-  [[nodiscard]] bool truncated() const { return truncated_; }
-
-  [[nodiscard]] std::string text() const {
-    std::string_view whole = bytes_;
-    if (truncated_) whole.remove_suffix(utf8::incomplete_tail(whole));
-    return utf8::replace_invalid(whole);
-  }
-
- private:
-  UniqueFd fd_;
-  int64_t max_bytes_;
-  std::string bytes_;
-  bool truncated_ = false;
-};
-
 int milliseconds_until(steady_clock::time_point deadline) {
   const double left =
       std::chrono::duration<double, std::milli>(deadline - steady_clock::now()).count();
   return static_cast<int>(std::ceil(std::clamp(left, 0.0, 1e9)));
 }
-
-UniqueFd open_process(pid_t pid) {
-  return UniqueFd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
-}
-
-/// The fourth field of /proc/PID/stat; the second, a name in parentheses, may hold anything.
-std::optional<pid_t> parent_of(pid_t pid) {
-  std::ifstream file(fmt::format("/proc/{}/stat", pid));
-  std::string line;
-  std::getline(file, line);
-  const size_t name_end = line.rfind(')');
-  if (name_end == std::string::npos || name_end + 4 >= line.size()) return std::nullopt;
-  pid_t parent = 0;
-  std::from_chars(line.data() + name_end + 4, line.data() + line.size(), parent);
-  return parent;
-}
-
-/// A running bwrap. It has one child, the first process of the sandbox's pid namespace; when that
-/// ends, the kernel kills all others in there, and only then tells that it has ended.
-class Bwrap {
- public:
-  /// `fds` become 0, 1, 2, ... of the process, which has no others.
-  Bwrap(std::vector<std::string> arguments, std::span<const int> fds) {
-    posix_spawn_file_actions_t actions;
-    posix_spawnattr_t attributes;
-    ::posix_spawn_file_actions_init(&actions);
-    ::posix_spawnattr_init(&attributes);
-    for (int i = 0; i < static_cast<int>(fds.size()); ++i) {
-      ::posix_spawn_file_actions_adddup2(&actions, fds[static_cast<size_t>(i)], i);
-    }
-    ::posix_spawn_file_actions_addclosefrom_np(&actions, static_cast<int>(fds.size()));
-    // Our threads' masks and handlers are no business of its; nor is a Ctrl-C in the terminal.
-    sigset_t none, all;
-    ::sigemptyset(&none);
-    ::sigfillset(&all);
-    ::posix_spawnattr_setsigmask(&attributes, &none);
-    ::posix_spawnattr_setsigdefault(&attributes, &all);
-    ::posix_spawnattr_setflags(
-        &attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
-    std::vector<char*> argv;
-    for (std::string& argument : arguments) argv.push_back(argument.data());
-    argv.push_back(nullptr);
-    // Not ours, which may hold secrets: /proc/1/environ would show it to the sandbox.
-    std::string path = "PATH=/usr/bin:/bin";
-    char* environment[] = {path.data(), nullptr};
-    const int error =
-        ::posix_spawn(&pid_, argv[0], &actions, &attributes, argv.data(), environment);
-    ::posix_spawnattr_destroy(&attributes);
-    ::posix_spawn_file_actions_destroy(&actions);
-    if (error != 0) fail("start bubblewrap", error);
-    pidfd_ = open_process(pid_);
-    if (!pidfd_.is_open()) {
-      const int why = errno;
-      end();
-      throw DeviceError("sandbox: pidfd_open: {}: Linux 5.3 or later is needed",
-                        std::strerror(why));
-    }
-  }
-  ~Bwrap() { end(); }
-  Bwrap(const Bwrap&) = delete;
-  Bwrap& operator=(const Bwrap&) = delete;
-
-  [[nodiscard]] int pidfd() const { return pidfd_.get(); }  ///< readable when it has ended
-
-  /// `info` is what bwrap has written so far to its --info-fd.
-  void find_child(std::string_view info) {
-    constexpr std::string_view kKey = "\"child-pid\": ";
-    const size_t at = info.find(kKey);
-    if (child_.is_open() || info.find('}') == std::string_view::npos ||
-        at == std::string_view::npos) {
-      return;
-    }
-    pid_t pid = 0;
-    std::from_chars(info.data() + at + kKey.size(), info.data() + info.size(), pid);
-    UniqueFd child = open_process(pid);
-    // It may be gone, and its number another's, whom we must not kill.
-    if (parent_of(pid) == pid_) child_ = std::move(child);
-  }
-
-  /// Kills what still runs and waits until all is gone. The status as waitpid gives it, or nothing
-  /// where somebody else has taken it.
-  std::optional<int> end() noexcept {
-    if (pid_ <= 0) return status_;
-    if (child_.is_open()) {
-      ::syscall(SYS_pidfd_send_signal, child_.get(), SIGKILL, nullptr, 0);
-      pollfd gone{child_.get(), POLLIN, 0};
-      while (::poll(&gone, 1, 5000) < 0 && errno == EINTR) {
-      }
-      // bwrap now passes the status on and ends by itself.
-      pollfd ended{pidfd_.get(), POLLIN, 0};
-      while (::poll(&ended, 1, 1000) < 0 && errno == EINTR) {
-      }
-    }
-    ::kill(pid_, SIGKILL);  // not yet waited for, so it is still its number; --die-with-parent
-    int status = 0;
-    pid_t waited;
-    do {
-      waited = ::waitpid(pid_, &status, 0);
-    } while (waited < 0 && errno == EINTR);
-    if (waited == pid_) status_ = status;
-    pid_ = -1;
-    return status_;
-  }
-
- private:
-  pid_t pid_ = -1;
-  UniqueFd pidfd_, child_;
-  std::optional<int> status_;
-};
 
 std::string make_token() {
   std::string token(kTokenBytes, '\0');
@@ -358,16 +149,23 @@ std::string find_python() {
   return "";
 }
 
+/// The words of the text; no argument has spaces.
+template <typename... Args>
+void append(std::vector<std::string>& arguments, fmt::format_string<Args...> text, Args&&... args) {
+  std::istringstream words(fmt::format(text, std::forward<Args>(args)...));
+  arguments.insert(arguments.end(), std::istream_iterator<std::string>(words), {});
+}
+
 /// The folders that /usr has on a system with a merged /usr, and its own otherwise.
 void append_system_folders(std::vector<std::string>& arguments) {
-  arguments.insert(arguments.end(), {"--ro-bind", "/usr", "/usr"});
-  for (const std::string name : {"bin", "lib", "lib32", "lib64"}) {
-    const fs::path path = "/" + name;
+  append(arguments, "--ro-bind /usr /usr");
+  for (const std::string_view name : {"bin", "lib", "lib32", "lib64"}) {
+    const fs::path path = fs::path("/") / name;
     std::error_code error;
     if (fs::is_symlink(path, error)) {
-      arguments.insert(arguments.end(), {"--symlink", "usr/" + name, path.string()});
+      append(arguments, "--symlink usr/{0} /{0}", name);
     } else if (fs::is_directory(path, error)) {
-      arguments.insert(arguments.end(), {"--ro-bind", path.string(), path.string()});
+      append(arguments, "--ro-bind /{0} /{0}", name);
     }
   }
 }
@@ -445,81 +243,37 @@ ExecutionResult PythonSandbox::run(std::string_view code) const {
   std::vector<std::string> arguments;
   if (!setpriv_.empty()) {
     // Root would keep its capabilities on the host's files, and no limit of processes binds it.
-    arguments = {setpriv_,         "--reuid=65534",   "--regid=65534",
-                 "--clear-groups", "--inh-caps=-all", "--bounding-set=-all"};
+    append(arguments,
+           "{} --reuid=65534 --regid=65534 --clear-groups --inh-caps=-all "
+           "--bounding-set=-all",
+           setpriv_);
   }
-  arguments.insert(arguments.end(), {bwrap_,
-                                     "--unshare-user",
-                                     "--unshare-ipc",
-                                     "--unshare-pid",
-                                     "--unshare-net",
-                                     "--unshare-uts",
-                                     "--unshare-cgroup",
-                                     "--disable-userns",
-                                     "--uid",
-                                     "65534",
-                                     "--gid",
-                                     "65534",
-                                     "--hostname",
-                                     "sandbox",
-                                     "--cap-drop",
-                                     "ALL",
-                                     "--new-session",
-                                     "--die-with-parent",
-                                     "--clearenv",
-                                     "--setenv",
-                                     "PATH",
-                                     "/usr/bin:/bin",
-                                     "--setenv",
-                                     "HOME",
-                                     "/tmp",
-                                     "--setenv",
-                                     "LANG",
-                                     "C.UTF-8",
-                                     "--setenv",
-                                     "OMP_NUM_THREADS",
-                                     "1"});
+  append(arguments,
+         "{} --unshare-user --unshare-ipc --unshare-pid --unshare-net --unshare-uts "
+         "--unshare-cgroup --disable-userns --uid 65534 --gid 65534 --hostname sandbox "
+         "--cap-drop ALL --new-session --die-with-parent --clearenv "
+         "--setenv PATH /usr/bin:/bin --setenv HOME /tmp --setenv LANG C.UTF-8 "
+         "--setenv OMP_NUM_THREADS 1",
+         bwrap_);
   append_system_folders(arguments);
   // No /proc: Python does not need it. /dev/shm is where semaphores of multiprocessing are.
-  arguments.insert(arguments.end(), {"--ro-bind-try", "/etc/ld.so.cache", "/etc/ld.so.cache"});
-  for (const char* const device :
-       {"/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"}) {
-    arguments.insert(arguments.end(), {"--dev-bind", device, device});
-  }
-  arguments.insert(arguments.end(), {"--symlink",
-                                     "/tmp",
-                                     "/dev/shm",
-                                     "--size",
-                                     std::to_string(limits_.tmp_bytes),
-                                     "--tmpfs",
-                                     "/tmp",
-                                     "--chdir",
-                                     "/tmp",
-                                     "--remount-ro",
-                                     "/",
-                                     "--seccomp",
-                                     std::to_string(kFilterFd),
-                                     "--info-fd",
-                                     std::to_string(kInfoFd),
-                                     "--",
-                                     python_,
-                                     "-I",
-                                     "-S",
-                                     "-B",
-                                     "-X",
-                                     "utf8",
-                                     "-c",
-                                     kBootstrap,
-                                     std::to_string(limits_.memory_bytes),
-                                     std::to_string(limits_.cpu_s),
-                                     std::to_string(limits_.file_bytes),
-                                     std::to_string(limits_.processes)});
+  append(arguments,
+         "--ro-bind-try /etc/ld.so.cache /etc/ld.so.cache "
+         "--dev-bind /dev/null /dev/null --dev-bind /dev/urandom /dev/urandom "
+         "--symlink urandom /dev/random --symlink /tmp /dev/shm "
+         "--size {} --tmpfs /tmp --chdir /tmp --remount-ro /",
+         limits_.tmp_bytes);
+  append(arguments, "--seccomp {} --info-fd {} -- {} -I -S -B -X utf8 -c", +kFilterFd, +kInfoFd,
+         python_);
+  arguments.emplace_back(kBootstrap);
+  append(arguments, "{} {} {} {}", limits_.memory_bytes, limits_.cpu_s, limits_.file_bytes,
+         limits_.processes);
 
   const std::string token = make_token();
   Pipe out_pipe = make_pipe(), err_pipe = make_pipe();
   Pipe report_pipe = make_pipe(), info_pipe = make_pipe();
-  UniqueFd null = move_up(UniqueFd(::open("/dev/null", O_RDONLY | O_CLOEXEC)));
-  UniqueFd code_file = make_file({token, code}), filter_file = make_file({filter_});
+  const UniqueFd null = open_null();
+  const UniqueFd code_file = make_file({token, code}), filter_file = make_file({filter_});
   const int fds[] = {null.get(),
                      out_pipe.write_end.get(),
                      err_pipe.write_end.get(),
