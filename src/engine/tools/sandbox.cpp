@@ -20,7 +20,6 @@
 #include <unistd.h>
 
 #include "core/error.h"
-#include "core/file.h"
 #include "engine/tools/sandbox_process.h"
 #include "engine/tools/sandbox_syscalls.h"
 #include "tokenizer/utf8.h"
