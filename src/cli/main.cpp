@@ -90,6 +90,7 @@ void run(int argc, char** argv) {
   add_data_commands(app, common, action);
   add_train_commands(app, common, action);
   add_model_commands(app, common, action);
+  add_chat_command(app, common, action);
 
   check_command_words(app, argc, argv);
   try {
