@@ -40,4 +40,7 @@ void add_bench_commands(CLI::App& app, CommonOptions& common, Action& action);
 /// nanochat eval loss, nanochat sample: what is done with a model.
 void add_model_commands(CLI::App& app, CommonOptions& common, Action& action);
 
+/// nanochat chat.
+void add_chat_command(CLI::App& app, CommonOptions& common, Action& action);
+
 }  // namespace nanochat::cli

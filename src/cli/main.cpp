@@ -2,9 +2,7 @@
 /// What commands do is in a file for each; what they take, in the few files that include
 /// command_line.h.
 #include <algorithm>
-#include <cerrno>
 #include <csignal>
-#include <cstdio>
 #include <new>
 #include <string>
 #include <string_view>
@@ -15,6 +13,7 @@
 #include "cli/commands.h"
 #include "cli/config_file.h"
 #include "cli/interrupt.h"
+#include "cli/text_io.h"
 #include "core/error.h"
 #include "core/file.h"
 #include "core/log.h"
@@ -43,13 +42,6 @@ void apply(CommonOptions& options) {
   options.base_dir = resolve_base_dir(options.base_dir);
   if (options.threads > 0) set_num_threads(options.threads);
   console().set_quiet(options.quiet);
-}
-
-/// A result that did not reach its reader is an error: the disk may be full.
-void flush_stdout() {
-  if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
-    throw_errno("write", "standard output", errno != 0 ? errno : EIO);
-  }
 }
 
 /// CLI11's messages span lines and end where advice would begin.
@@ -99,6 +91,7 @@ void run(int argc, char** argv) {
   add_train_commands(app, common, action);
   add_model_commands(app, common, action);
   add_bench_commands(app, common, action);
+  add_chat_command(app, common, action);
 
   check_command_words(app, argc, argv);
   try {

@@ -8,34 +8,6 @@
 namespace nanochat::cli {
 namespace {
 
-void add_model(CLI::App& command, std::string& model) {
-  command
-      .add_option(
-          "model", model,
-          "stage:tag@step, every part optional (base, base:d4, base:d4@1200), or the folder "
-          "of a run or checkpoint; nothing: the newest")
-      ->type_name("MODEL");
-}
-
-void add_dtype(CLI::App& command, std::string& dtype) {
-  command.add_option("--dtype", dtype, "of activations and products")
-      ->check(one_of({"auto", "f32", "bf16"}))
-      ->type_name("auto|f32|bf16")
-      ->capture_default_str();
-}
-
-void add_quantize(CLI::App& command, std::string& quantize) {
-  command.add_option("--quantize", quantize, "weights in 8 bits: half the memory, twice the speed")
-      ->check(one_of({"none", "int8"}))
-      ->type_name("none|int8")
-      ->capture_default_str();
-}
-
-void add_tokenizer(CLI::App& command, std::string& tokenizer) {
-  command.add_option("--tokenizer", tokenizer, "another than the one kept with the checkpoint")
-      ->type_name("NAME|PATH");
-}
-
 void add_eval_loss(CLI::App& eval, CommonOptions& common, Action& action) {
   const auto o = std::make_shared<EvalLossOptions>();
   CLI::App& loss = add_command(eval, "loss", "bits per byte on training and validation text",
@@ -53,7 +25,7 @@ void add_eval_loss(CLI::App& eval, CommonOptions& common, Action& action) {
   add_count(loss, "--split-tokens", o->split_tokens, "of each split, at most once through")
       ->type_name("TOKENS");
   add_count(loss, "--device-batch-size", o->device_batch_size, "sequences at a time");
-  add_tokenizer(loss, o->tokenizer);
+  add_model_tokenizer(loss, o->tokenizer);
   add_dtype(loss, o->dtype);
   add_common_options(loss, common);
 }
@@ -76,7 +48,7 @@ void add_sample(CLI::App& app, CommonOptions& common, Action& action) {
       ->capture_default_str();
   add_count(sample, "--top-k", o->top_k, "draw only among the k most likely; 0: all");
   add_count(sample, "--seed", o->seed, "one seed is one text");
-  add_tokenizer(sample, o->tokenizer);
+  add_model_tokenizer(sample, o->tokenizer);
   add_dtype(sample, o->dtype);
   add_quantize(sample, o->quantize);
   add_common_options(sample, common);

@@ -1,5 +1,6 @@
 #include "cli/option_types.h"
 
+#include <cctype>
 #include <charconv>
 #include <cmath>
 #include <functional>
@@ -26,6 +27,28 @@ int64_t parse_count(std::string_view text) {
   return static_cast<int64_t>(value);
 }
 
+int64_t parse_bytes(std::string_view text) {
+  double value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc()) return -1;
+  std::string unit;
+  for (const char c : text.substr(static_cast<size_t>(end - text.data()))) {
+    if (c == ' ' && unit.empty()) continue;
+    unit += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  }
+  constexpr std::string_view kPrefixes = "kmgt";
+  const size_t power = unit.empty() ? std::string_view::npos : kPrefixes.find(unit[0]);
+  if (power != std::string_view::npos) {
+    const std::string_view rest = std::string_view(unit).substr(1);
+    if (rest != "" && rest != "b" && rest != "ib") return -1;
+    value *= std::pow(rest == "b" ? 1000.0 : 1024.0, static_cast<double>(power + 1));
+  } else if (!unit.empty() && unit != "b") {
+    return -1;
+  }
+  if (!(value >= 0 && value < 9e15)) return -1;
+  return static_cast<int64_t>(value);
+}
+
 std::string unescaped(std::string_view text) {
   std::string out;
   for (size_t i = 0; i < text.size(); ++i) {
@@ -47,6 +70,17 @@ CLI::Option* add_count(CLI::App& command, const std::string& name, int64_t& valu
   return command.add_option_function<std::string>(name, assign, help)
       ->type_name("N")
       ->default_str(std::to_string(value));
+}
+
+CLI::Option* add_bytes(CLI::App& command, const std::string& name, std::optional<int64_t>& value,
+                       const std::string& help) {
+  const auto assign = [&value, name](const std::string& text) {
+    value = parse_bytes(text);
+    if (*value < 0) {
+      throw CLI::ValidationError(name, fmt::format("'{}' is no size such as 2GiB", text));
+    }
+  };
+  return command.add_option_function<std::string>(name, assign, help)->type_name("SIZE");
 }
 
 void add_text_flags(CLI::App& command, TextFlags flags) {
@@ -84,6 +118,36 @@ CLI::Option* add_tokenizer(CLI::App& command, std::string& tokenizer) {
                   "a name in the base folder, or a file or folder of any format")
       ->type_name("NAME|PATH")
       ->capture_default_str();
+}
+
+CLI::Option* add_model(CLI::App& command, std::string& model) {
+  return command
+      .add_option(
+          "model", model,
+          "stage:tag@step, every part optional (base, base:d4, base:d4@1200), or the folder "
+          "of a run or checkpoint; nothing: the newest")
+      ->type_name("MODEL");
+}
+
+CLI::Option* add_dtype(CLI::App& command, std::string& dtype) {
+  return command.add_option("--dtype", dtype, "of activations and products")
+      ->check(one_of({"auto", "f32", "bf16"}))
+      ->type_name("auto|f32|bf16")
+      ->capture_default_str();
+}
+
+CLI::Option* add_quantize(CLI::App& command, std::string& quantize) {
+  return command
+      .add_option("--quantize", quantize, "weights in 8 bits: half the memory, twice the speed")
+      ->check(one_of({"none", "int8"}))
+      ->type_name("none|int8")
+      ->capture_default_str();
+}
+
+CLI::Option* add_model_tokenizer(CLI::App& command, std::string& tokenizer) {
+  return command
+      .add_option("--tokenizer", tokenizer, "another than the one kept with the checkpoint")
+      ->type_name("NAME|PATH");
 }
 
 CLI::Validator one_of(std::set<std::string> words) {

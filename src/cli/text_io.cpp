@@ -2,9 +2,9 @@
 
 #include <cerrno>
 #include <cstdio>
-#include <cstdlib>
 #include <filesystem>
 
+#include <fmt/format.h>
 #include <nlohmann/json.hpp>
 #include <unistd.h>
 
@@ -45,15 +45,29 @@ std::vector<int32_t> encode(const Tokenizer& tokenizer, const InputText& text,
                              : tokenizer.encode(text.view());
 }
 
-bool stdout_wants_color() {
-  const char* no_color = std::getenv("NO_COLOR");
-  return ::isatty(STDOUT_FILENO) == 1 && (no_color == nullptr || *no_color == '\0');
-}
-
 void print_bytes(std::string_view bytes) { std::fwrite(bytes.data(), 1, bytes.size(), stdout); }
 
+void flush_stdout() {
+  if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
+    throw_errno("write", "standard output", errno != 0 ? errno : EIO);
+  }
+}
+
 void print_json(const nlohmann::ordered_json& json) {
-  print_bytes(json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
+  // JSON lets DEL and U+0080 to U+009F stand as they are; a terminal obeys them.
+  const std::string text = json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  std::string out;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const auto byte = static_cast<uint8_t>(text[i]);
+    const auto next = i + 1 < text.size() ? static_cast<uint8_t>(text[i + 1]) : uint8_t{0xFF};
+    if (byte == 0x7F || (byte == 0xC2 && next < 0xA0)) {
+      out += fmt::format("\\u{:04x}", byte == 0x7F ? byte : next);
+      if (byte != 0x7F) ++i;
+    } else {
+      out += text[i];
+    }
+  }
+  print_bytes(out + "\n");
 }
 
 }  // namespace nanochat::cli

@@ -32,12 +32,12 @@ class InputText {
 [[nodiscard]] std::vector<int32_t> encode(const Tokenizer& tokenizer, const InputText& text,
                                           const TextInput& input);
 
-/// --color auto: standard output is a terminal and $NO_COLOR (no-color.org) is not set.
-[[nodiscard]] bool stdout_wants_color();
-
 /// Exactly these bytes to standard output; main() finds out whether they arrived.
 void print_bytes(std::string_view bytes);
+/// A result that did not reach its reader is an error, throws IoError: the disk may be full.
+void flush_stdout();
 /// On one line. A path may hold bytes that are not UTF-8, which JSON cannot: they show as U+FFFD.
+/// No control character goes out as such.
 void print_json(const nlohmann::ordered_json& json);
 
 }  // namespace nanochat::cli

@@ -7,11 +7,13 @@
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
+#include <unistd.h>
 
 #include "cli/text_io.h"
 #include "cli/tok.h"
 #include "cli/tokenizer_store.h"
 #include "core/file.h"
+#include "core/log.h"
 #include "data/document_source.h"
 
 namespace nanochat::cli {
@@ -114,7 +116,7 @@ void run_tok_eval(const CommonOptions& common, const TokEvalOptions& options) {
   }
   print_bytes(eval_table(ours));
   for (const EvalResult& other : others) {
-    print_bytes(fmt::format("\n{}", comparison_table(other, ours, stdout_wants_color())));
+    print_bytes(fmt::format("\n{}", comparison_table(other, ours, wants_colour(STDOUT_FILENO))));
   }
 }
 

@@ -5,10 +5,12 @@
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
+#include <unistd.h>
 
 #include "cli/text_io.h"
 #include "cli/tok.h"
 #include "cli/tokenizer_store.h"
+#include "core/log.h"
 #include "tokenizer/utf8.h"
 
 namespace nanochat::cli {
@@ -49,7 +51,7 @@ std::string readable(std::string_view bytes) {
 }
 
 bool wants_color(const std::string& option) {
-  return option == "auto" ? stdout_wants_color() : option == "always";
+  return option == "auto" ? wants_colour(STDOUT_FILENO) : option == "always";
 }
 
 /// The text as it runs, tokens on alternating grounds, each followed by its id in grey.

@@ -11,13 +11,6 @@ namespace {
 
 constexpr std::string_view kEraseLine = "\r\x1b[K";
 
-bool wants_colour() {
-  const char* no_color = std::getenv("NO_COLOR");
-  const char* term = std::getenv("TERM");
-  return (no_color == nullptr || *no_color == '\0') &&
-         (term == nullptr || std::string_view(term) != "dumb");
-}
-
 int columns_of(int fd) {
   winsize size{};
   return ::ioctl(fd, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
@@ -50,9 +43,16 @@ std::string fit(std::string_view text, int columns) {
 
 }  // namespace
 
+bool wants_colour(int fd) {
+  const char* no_color = std::getenv("NO_COLOR");
+  const char* term = std::getenv("TERM");
+  return ::isatty(fd) == 1 && (no_color == nullptr || *no_color == '\0') &&
+         (term == nullptr || std::string_view(term) != "dumb");
+}
+
 Console::Console(int fd) : fd_(fd) {
   options_.is_terminal = ::isatty(fd) == 1;
-  options_.colour = options_.is_terminal && wants_colour();
+  options_.colour = wants_colour(fd);
 }
 
 void Console::print(LogLevel level, std::string_view text) {

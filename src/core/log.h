@@ -14,6 +14,10 @@ namespace nanochat {
 
 enum class LogLevel : uint8_t { kInfo, kWarning, kError };
 
+/// Whether escape codes for colours are welcome there: `fd` is a terminal, $NO_COLOR is not set
+/// (no-color.org) and $TERM is not "dumb".
+[[nodiscard]] bool wants_colour(int fd);
+
 /// Where lines go. Each line is one write(), so lines of several threads or processes never mix; a
 /// status line that is shown moves below. Failing writes are ignored: there is nobody to tell.
 /// Thread-safe.
@@ -23,8 +27,7 @@ class Console {
     bool is_terminal = false;  ///< whether a status line can be shown
     bool colour = false;
   };
-  /// Asks the descriptor whether it is a terminal; colours on a terminal unless $NO_COLOR is set
-  /// (no-color.org) or $TERM is "dumb". `fd` stays the caller's.
+  /// Asks the descriptor whether it is a terminal, and wants_colour(). `fd` stays the caller's.
   explicit Console(int fd);
   Console(int fd, Options options) : fd_(fd), options_(options) {}
 

@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/error.h"
+#include "tokenizer/utf8.h"
 
 namespace nanochat {
 namespace {
@@ -66,22 +67,6 @@ Message parse_message(const Json& message, const std::string& where) {
   return parsed;
 }
 
-/// The special tokens of the template.
-struct Specials {
-  explicit Specials(const Tokenizer& t)
-      : bos(t.bos_id()),
-        user_start(t.special_id("<|user_start|>")),
-        user_end(t.special_id("<|user_end|>")),
-        assistant_start(t.special_id("<|assistant_start|>")),
-        assistant_end(t.special_id("<|assistant_end|>")),
-        python_start(t.special_id("<|python_start|>")),
-        python_end(t.special_id("<|python_end|>")),
-        output_start(t.special_id("<|output_start|>")),
-        output_end(t.special_id("<|output_end|>")) {}
-  int32_t bos, user_start, user_end, assistant_start, assistant_end, python_start, python_end,
-      output_start, output_end;
-};
-
 /// Collects tokens until there are enough.
 class Rendering {
  public:
@@ -136,7 +121,7 @@ void check_messages(std::span<const Message> messages) {
   }
 }
 
-void add_part(Rendering& out, const Specials& s, const MessagePart& part) {
+void add_part(Rendering& out, const ChatTokens& s, const MessagePart& part) {
   switch (part.type) {
     case PartType::kText:
       out.add(part.text, 1);
@@ -158,7 +143,7 @@ void add_part(Rendering& out, const Specials& s, const MessagePart& part) {
 RenderedConversation render(const Tokenizer& tokenizer, std::span<const Message> messages,
                             int64_t max_tokens) {
   check_messages(messages);
-  const Specials s(tokenizer);
+  const ChatTokens s(tokenizer);
   Rendering out(tokenizer, max_tokens);
   out.add(s.bos, 0);
   std::string system;
@@ -186,24 +171,18 @@ RenderedConversation render(const Tokenizer& tokenizer, std::span<const Message>
   return out.take();
 }
 
-/// Valid UTF-8 without the control characters that a terminal would obey: U+0000 to U+001F, U+007F
-/// and U+0080 to U+009F, which are 0xC2 and a byte.
-std::string printable(std::string_view text) {
-  std::string out;
-  for (size_t i = 0; i < text.size(); ++i) {
-    const auto byte = static_cast<uint8_t>(text[i]);
-    if ((byte < 0x20 && byte != '\n' && byte != '\t') || byte == 0x7F) {
-      out += fmt::format("\\x{:02x}", byte);
-    } else if (byte == 0xC2 && static_cast<uint8_t>(text[i + 1]) < 0xA0) {
-      out += fmt::format("\\x{:02x}", static_cast<uint8_t>(text[++i]));
-    } else {
-      out += text[i];
-    }
-  }
-  return out;
-}
-
 }  // namespace
+
+ChatTokens::ChatTokens(const Tokenizer& t)
+    : bos(t.bos_id()),
+      user_start(t.special_id("<|user_start|>")),
+      user_end(t.special_id("<|user_end|>")),
+      assistant_start(t.special_id("<|assistant_start|>")),
+      assistant_end(t.special_id("<|assistant_end|>")),
+      python_start(t.special_id("<|python_start|>")),
+      python_end(t.special_id("<|python_end|>")),
+      output_start(t.special_id("<|output_start|>")),
+      output_end(t.special_id("<|output_end|>")) {}
 
 std::string_view role_name(Role role) noexcept { return kRoles[static_cast<size_t>(role)]; }
 
@@ -229,6 +208,26 @@ Conversation parse_conversation(std::string_view json, std::string_view where) {
         parse_message((*messages)[i], fmt::format("{}: message {}", where, i)));
   }
   return conversation;
+}
+
+std::string conversation_json(const Conversation& conversation) {
+  nlohmann::ordered_json messages = nlohmann::ordered_json::array();
+  for (const Message& message : conversation.messages) {
+    nlohmann::ordered_json content;
+    if (const auto* const text = std::get_if<std::string>(&message.content)) {
+      content = *text;
+    } else {
+      content = nlohmann::ordered_json::array();
+      for (const MessagePart& part : std::get<std::vector<MessagePart>>(message.content)) {
+        content.push_back(
+            {{"type", kPartTypes[static_cast<size_t>(part.type)]}, {"text", part.text}});
+      }
+    }
+    messages.push_back({{"role", role_name(message.role)}, {"content", std::move(content)}});
+  }
+  return nlohmann::ordered_json{{"messages", std::move(messages)}}.dump(
+             2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) +
+         "\n";
 }
 
 RenderedConversation render_conversation(const Tokenizer& tokenizer,
@@ -260,7 +259,7 @@ std::string visualize_tokenization(const Tokenizer& tokenizer, std::span<const i
   for (size_t i = 0; i < ids.size(); ++i) {
     if (i > 0) out += '|';
     out += fmt::format("{}{}{}", mask[i] != 0 ? kGreen : kRed,
-                       printable(tokenizer.decode(ids.subspan(i, 1))), kPlain);
+                       utf8::controls_shown(tokenizer.decode(ids.subspan(i, 1))), kPlain);
     if (with_ids) out += fmt::format("{}({}){}", kGrey, ids[i], kPlain);
   }
   return out;

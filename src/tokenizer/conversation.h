@@ -44,6 +44,16 @@ struct Conversation {
 /// starts with `where` and names the message by its index. The order of roles is for rendering to
 /// judge.
 [[nodiscard]] Conversation parse_conversation(std::string_view json, std::string_view where);
+/// {"messages": [...]} for parse_conversation to read, over several lines. Texts that are not UTF-8
+/// are mended.
+[[nodiscard]] std::string conversation_json(const Conversation& conversation);
+
+/// The special tokens of the chat template. Throws NotFoundError when the tokenizer lacks one.
+struct ChatTokens {
+  explicit ChatTokens(const Tokenizer& tokenizer);
+  int32_t bos, user_start, user_end, assistant_start, assistant_end, python_start, python_end,
+      output_start, output_end;
+};
 
 /// mask 1: a token that the model learns to say. As long as ids.
 struct RenderedConversation {

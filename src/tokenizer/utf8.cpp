@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include <fmt/format.h>
+
 namespace nanochat::utf8 {
 namespace {
 
@@ -66,6 +68,21 @@ std::string replace_invalid(std::string_view text) {
     at += decode(text, at).length;
   }
   return valid;
+}
+
+std::string controls_shown(std::string_view text) {
+  std::string out;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const auto byte = static_cast<uint8_t>(text[i]);
+    if ((byte < 0x20 && byte != '\n' && byte != '\t') || byte == 0x7F) {
+      out += fmt::format("\\x{:02x}", byte);
+    } else if (byte == 0xC2 && i + 1 < text.size() && static_cast<uint8_t>(text[i + 1]) < 0xA0) {
+      out += fmt::format("\\x{:02x}", static_cast<uint8_t>(text[++i]));
+    } else {
+      out += text[i];
+    }
+  }
+  return out;
 }
 
 size_t count(std::string_view text) noexcept {

@@ -52,6 +52,10 @@ void append(std::string& text, char32_t cp);
 /// Each maximal ill-formed part becomes U+FFFD.
 [[nodiscard]] std::string replace_invalid(std::string_view text);
 
+/// Without the control characters that a terminal would obey: U+0000 to U+001F but for newline and
+/// tab, U+007F, and U+0080 to U+009F are shown as \x1b. `text` is valid UTF-8.
+[[nodiscard]] std::string controls_shown(std::string_view text);
+
 /// Characters of `text`; an ill-formed part counts as one.
 [[nodiscard]] size_t count(std::string_view text) noexcept;
 

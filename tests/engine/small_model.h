@@ -48,26 +48,32 @@ inline std::unique_ptr<Gpt> random_model(const GptConfig& config, Backend& backe
   return load_small(source, backend, dtype, packed);
 }
 
-/// A model that says successor[t] after t, surely: its blocks add nothing, and the row of lm_head
-/// of each successor is the embedding of what it follows. n_embd must be at least as large as the
-/// tokens are many.
-inline std::unique_ptr<Gpt> bigram_model(const std::map<int32_t, int32_t>& successor,
-                                         int64_t vocab_size, Backend& backend) {
+/// Weights of a model that says successor[t] after t, surely: its blocks add nothing, and the row
+/// of lm_head of each successor is the embedding of what it follows. n_embd must be at least as
+/// large as the tokens are many.
+inline std::unique_ptr<Gpt> bigram_weights(const std::map<int32_t, int32_t>& successor,
+                                           int64_t vocab_size, int64_t sequence_len = 128) {
   GptConfig config = small_config(vocab_size);
   config.n_layer = 1;
   config.n_embd = 512;
-  config.sequence_len = 128;
-  Gpt source(config, reference_backend());
-  source.init_weights(1);
-  Tensor wte = source.parameter("transformer.wte.weight").value;
-  Tensor head = source.parameter("lm_head.weight").value;
+  config.sequence_len = sequence_len;
+  auto source = std::make_unique<Gpt>(config, reference_backend());
+  source->init_weights(1);
+  Tensor wte = source->parameter("transformer.wte.weight").value;
+  Tensor head = source->parameter("lm_head.weight").value;
   reference_backend().zero(wte);
   for (int32_t id = 0; id < vocab_size; ++id) wte.data<float>()[id * 512 + id % 512] = 1;
   for (const auto& [before, after] : successor) {
     head.data<float>()[after * 512 + before % 512] += 1;
   }
-  source.refresh_compute_weights();
-  return load_small(source, backend, DType::kF32, WeightFormat::kF32);
+  source->refresh_compute_weights();
+  return source;
+}
+
+inline std::unique_ptr<Gpt> bigram_model(const std::map<int32_t, int32_t>& successor,
+                                         int64_t vocab_size, Backend& backend) {
+  return load_small(*bigram_weights(successor, vocab_size), backend, DType::kF32,
+                    WeightFormat::kF32);
 }
 
 }  // namespace nanochat::test

@@ -56,6 +56,18 @@ TEST_F(ConversationTest, SupervisesToolCallsButNotTheirResults) {
   EXPECT_EQ(mask, (Mask{0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 0, 0, 0, 1}));
 }
 
+TEST_F(ConversationTest, WrittenAsJsonItIsReadAsItWas) {
+  const Conversation said{
+      {{Role::kSystem, "Be \"brief\".\n"},
+       {Role::kUser, "\u4f60\u597d \x1b"},
+       {Role::kAssistant,
+        std::vector<MessagePart>{
+            {PartType::kText, "so "}, {PartType::kPython, "1+1"}, {PartType::kPythonOutput, "2"}}},
+       {Role::kUser, ""},
+       {Role::kAssistant, "ok"}}};
+  EXPECT_EQ(parse_conversation(conversation_json(said), "test"), said);
+}
+
 TEST_F(ConversationTest, PutsTheSystemMessageInFrontOfTheUsers) {
   const auto merged =
       render(R"([{"role": "system", "content": "be brief"}, {"role": "user", "content": "hi"}])");

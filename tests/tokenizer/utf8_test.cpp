@@ -66,6 +66,12 @@ TEST(Utf8Test, EachMaximalIllFormedPartBecomesOneReplacement) {
   }
 }
 
+TEST(Utf8Test, ShowsControlCharactersAndLeavesTheRest) {
+  EXPECT_EQ(controls_shown("a\tb\n\x1b[31m\r\x7f"), "a\tb\n\\x1b[31m\\x0d\\x7f");
+  EXPECT_EQ(controls_shown("\xc2\x9b\xc2\xa0\u4f60\U0001f600"), "\\x9b\u00a0\u4f60\U0001f600");
+  EXPECT_EQ(controls_shown(std::string_view("\0", 1)), "\\x00");
+}
+
 TEST(Utf8Test, EveryCodePointComesBack) {
   std::string all;
   size_t n = 0;
