@@ -28,14 +28,8 @@ void add_bench_commands(CLI::App& app, CommonOptions& common, Action& action) {
       ->check(CLI::Range(1, 4096))
       ->type_name("N,N,...")
       ->capture_default_str();
-  infer.add_option("--dtype", o->dtype, "of activations; f32: of weights too")
-      ->check(one_of({"auto", "f32", "bf16"}))
-      ->type_name("auto|f32|bf16")
-      ->capture_default_str();
-  infer.add_option("--quantize", o->quantize, "weights in 8 bits")
-      ->check(one_of({"none", "int8"}))
-      ->type_name("none|int8")
-      ->capture_default_str();
+  add_dtype(infer, o->dtype);
+  add_quantize(infer, o->quantize);
   add_common_options(infer, common);
 }
 

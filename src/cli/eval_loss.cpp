@@ -15,6 +15,7 @@
 #include "core/progress.h"
 #include "data/split.h"
 #include "eval/bits_per_byte.h"
+#include "model/weights.h"
 #include "train/loader_source.h"
 #include "train/settings.h"
 
@@ -65,9 +66,7 @@ void run_eval_loss(const CommonOptions& common, const EvalLossOptions& options) 
   Arena memory;
   Tape tape(cpu_backend(), memory);
   nlohmann::ordered_json result{{"model", model.found.name}};
-  for (const bool is_val : {false, true}) {
-    const char* const name = is_val ? "val" : "train";
-    const std::vector<DataPart>& parts = is_val ? split.val : split.train;
+  const auto evaluate = [&](const char* name, const std::vector<DataPart>& parts) {
     LoaderSource source(parts, model.tokenizer, loader, 1);
     Progress progress({.label = name, .unit = "batches"});
     int64_t done = 0;
@@ -86,10 +85,25 @@ void run_eval_loss(const CommonOptions& common, const EvalLossOptions& options) 
           "will do",
           parts.front().file.string(), tokens + 1);
     }
+    return bpb;
+  };
+  for (const bool is_val : {false, true}) {
+    const char* const name = is_val ? "val" : "train";
+    const BitsPerByte bpb = evaluate(name, is_val ? split.val : split.train);
     result[name] = {{"bpb", bpb.value()}, {"bytes", bpb.bytes}, {"tokens", bpb.tokens}};
     if (!common.json) {
       fmt::print("{:<5} {:.4f} bits per byte ({} tokens, {} bytes)\n", name, bpb.value(),
                  bpb.tokens, bpb.bytes);
+    }
+  }
+  if (options.quantize == "int8") {
+    round_weights(*model.gpt, WeightFormat::kInt8);
+    const double before = result["val"]["bpb"];
+    const double after = evaluate("int8", split.val).value();
+    result["int8"] = {{"bpb", after}, {"loss", after - before}};
+    if (!common.json) {
+      fmt::print("int8  {:.4f} bits per byte of val with weights in 8 bits ({:+.4f})\n", after,
+                 after - before);
     }
   }
   if (common.json) print_json(result);

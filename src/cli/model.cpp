@@ -27,6 +27,8 @@ void add_eval_loss(CLI::App& eval, CommonOptions& common, Action& action) {
   add_count(loss, "--device-batch-size", o->device_batch_size, "sequences at a time");
   add_model_tokenizer(loss, o->tokenizer);
   add_dtype(loss, o->dtype);
+  add_quantize(loss, o->quantize)
+      ->description("int8: also with weights in 8 bits, and what that loses");
   add_common_options(loss, common);
 }
 

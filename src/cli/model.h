@@ -17,6 +17,7 @@ struct EvalLossOptions {
   int64_t device_batch_size = 32;
   int64_t split_tokens = 20 * 524288;
   std::string dtype = "auto";
+  std::string quantize = "none";  ///< "int8": also with weights rounded so, and the difference
 };
 void run_eval_loss(const CommonOptions& common, const EvalLossOptions& options);
 

@@ -4,6 +4,8 @@
 #include <string>
 #include <vector>
 
+#include "core/parallel.h"
+
 namespace nanochat {
 namespace {
 
@@ -77,6 +79,29 @@ void pack_weights(const Gpt& from, Gpt& packed) {
   for (size_t i = 0; i < packed.parameters().size(); ++i) {
     load_for_inference(packed, packed.parameters()[i], from.parameters()[i].value);
   }
+}
+
+void round_weights(Gpt& model, WeightFormat format) {
+  NC_CHECK(!model.options().packed);
+  for (Parameter& p : model.parameters()) {
+    if (p.kind == ParameterKind::kEmbedding) continue;  // stays as it is in a packed model too
+    Tensor& w = p.value ? p.value : p.compute;
+    PackedWeights packed = PackedWeights::zeros(format, p.rows, p.columns);
+    packed.pack_rows(w, 0);
+    parallel_for(p.rows, 1, [&](int64_t begin, int64_t end) {
+      for (int64_t row = begin; row < end; ++row) {
+        for (int64_t k = 0; k < p.columns; ++k) {
+          const float x = packed.at(row, k);
+          if (w.dtype() == DType::kBf16) {
+            w.data<Bf16>()[row * p.columns + k] = Bf16(x);
+          } else {
+            w.data<float>()[row * p.columns + k] = x;
+          }
+        }
+      }
+    });
+  }
+  model.refresh_compute_weights();
 }
 
 void save_packed_weights(const Gpt& model, const std::filesystem::path& path,

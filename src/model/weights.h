@@ -31,6 +31,10 @@ void load_weights(Gpt& model, const SafetensorsFile& file, std::string_view pref
 /// Packs the weights of a model that is not into one that is, of the same configuration.
 void pack_weights(const Gpt& from, Gpt& packed);
 
+/// Rounds the matrices of a model that is not packed to what `format` can hold, so that its loss is
+/// the loss of the packed one.
+void round_weights(Gpt& model, WeightFormat format);
+
 /// All that a model with packed weights computes with, so that other processes map it instead of
 /// packing again: nothing is copied, and all share the memory. `source` names what it was made
 /// from.

@@ -8,6 +8,7 @@
 #include <gtest/gtest.h>
 
 #include "core/error.h"
+#include "engine/engine.h"
 #include "support/backends.h"
 #include "support/gpt_fixture.h"
 
@@ -39,6 +40,39 @@ TEST_P(GenerateParityTest, GreedyTokensOfAllPromptsTogetherAreUpstreams) {
     }
     const auto n = static_cast<int64_t>(expected.front().size());
     EXPECT_EQ(generate(model, prompts, {.max_new_tokens = n}), expected);
+  }
+}
+
+TEST_P(GenerateParityTest, PackedInChunksAndWithPrefixesReusedTheyAreToo) {
+  constexpr const char* kPattern = "classic/decode*.json";
+  const auto paths = test::find_fixtures(kPattern);
+  if (paths.empty()) GTEST_SKIP() << test::missing_fixture(kPattern);
+  for (const std::filesystem::path& path : paths) {
+    SCOPED_TRACE(path.filename().string());
+    const nlohmann::json decode = test::load_json(path);
+    const test::GptFixture c(path.parent_path() / decode.at("config").get<std::string>());
+    Gpt model(c.config, backend_, {.trainable = false, .packed = WeightFormat::kF32});
+    load_weights(model, c.file, "w.");
+    for (const int64_t chunk : {1, 16, 500}) {
+      for (const int64_t slots : {chunk == 16 ? 1 : 3}) {
+        SCOPED_TRACE(fmt::format("{} slots, chunks of {}", slots, chunk));
+        Engine engine(
+            model, nullptr,
+            {.slots = slots, .context = c.config.max_positions(), .prefill_chunk = chunk});
+        std::vector<Tokens> got(decode.at("cases").size());
+        for (size_t i = 0; i < got.size(); ++i) {
+          const nlohmann::json& item = decode.at("cases").at(i);
+          engine.submit({.prompt = item.at("prompt"),
+                         .max_tokens = std::ssize(item.at("generated").get<Tokens>()),
+                         .sampling = {.temperature = 0}},
+                        [&got, i](const GenerationEvent& e) { got[i].push_back(e.id); });
+        }
+        engine.run();
+        for (size_t i = 0; i < got.size(); ++i) {
+          EXPECT_EQ(got[i], decode.at("cases").at(i).at("generated").get<Tokens>()) << i;
+        }
+      }
+    }
   }
 }
 

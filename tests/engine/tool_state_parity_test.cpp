@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include "engine/tool_state.h"
+#include "engine/tools/calculator.h"
 #include "support/fixtures.h"
 #include "tokenizer/fixture_vocabulary.h"
 
@@ -13,20 +14,6 @@ namespace nanochat {
 namespace {
 
 using Ids = std::vector<int32_t>;
-
-/// The results of upstream's calculator in these scripts, so that the state machine is tested
-/// alone.
-std::optional<std::string> result_in(const nlohmann::json& expected_text, std::string_view block,
-                                     size_t& from) {
-  const std::string text = expected_text;
-  const std::string call = "<|python_start|>" + std::string(block) + "<|python_end|>";
-  const size_t at = text.find(call, from);
-  if (at == std::string::npos) return {};
-  from = at + call.size();
-  const std::string begin = "<|output_start|>";
-  if (text.compare(from, begin.size(), begin) != 0) return {};
-  return text.substr(from + begin.size(), text.find("<|output_end|>", from) - from - begin.size());
-}
 
 TEST(ToolStateParityTest, ColumnsMasksAndResultsAreUpstreams) {
   constexpr const char* kPattern = "engine/tool_use*.json";
@@ -47,7 +34,6 @@ TEST(ToolStateParityTest, ColumnsMasksAndResultsAreUpstreams) {
       for (size_t row = 0; row < scripts.size(); ++row) {
         ToolState state;
         std::deque<int32_t> forced;
-        size_t from = 0;
         Ids ids, mask;
         bool done = false;
         for (size_t k = 0; k < columns.size() && !done; ++k) {
@@ -61,7 +47,7 @@ TEST(ToolStateParityTest, ColumnsMasksAndResultsAreUpstreams) {
           done = id == end || id == bos;
           const auto block = state.push(id, tokens, tokenizer);
           if (block && !done) {
-            if (const auto result = result_in(c.at("text").at(row), *block, from)) {
+            if (const auto result = calculate(*block)) {
               const Ids add = ToolState::forced_tokens(*result, tokens, tokenizer);
               forced.insert(forced.end(), add.begin(), add.end());
             }
