@@ -268,6 +268,41 @@ TEST_F(TrainBaseTest, AnEarlierRunIsNeitherContinuedNorDeletedUnasked) {
   EXPECT_EQ(losses("d1").size(), 4);
 }
 
+TEST_F(TrainBaseTest, WhatWasTrainedGeneratesAndIsMeasuredInEightBitsToo) {
+  ASSERT_EQ(train("d1").exit_code, 0);
+  const std::string model = (run_folder("d1") / "").string();
+  const ProgramResult loss =
+      run_program({"eval", "loss", model, "--split-tokens", "2000", "--device-batch-size", "2",
+                   "--quantize", "int8", "--json", "--base-dir", base()});
+  ASSERT_EQ(loss.exit_code, 0) << loss.err;
+  const nlohmann::json result = nlohmann::json::parse(loss.out);
+  const double exact = result.at("val").at("bpb"), rounded = result.at("int8").at("bpb");
+  EXPECT_NE(rounded, exact);
+  EXPECT_NEAR(rounded, exact, 0.02 * exact);
+  EXPECT_NEAR(result.at("int8").at("loss").get<double>(), rounded - exact, 1e-12);
+
+  const auto sample = [&](const Words& more) {
+    Words words{"sample", model, "--prompt", "the cat", "--base-dir", base(), "--json"};
+    words.insert(words.end(), more.begin(), more.end());
+    const ProgramResult r = run_program(words);
+    EXPECT_EQ(r.exit_code, 0) << r.err;
+    return r.out;
+  };
+  const std::string first = sample({"--quantize", "int8"});  // packs the weights,
+  EXPECT_EQ(sample({"--quantize", "int8"}), first);          // maps them
+  EXPECT_FALSE(sample({"--dtype", "f32"}).empty());
+
+  const ProgramResult bench =
+      run_program({"bench", "infer", model, "--prompt-tokens", "8", "--decode-tokens", "4",
+                   "--batch-sizes", "1,3", "--json", "--base-dir", base()});
+  ASSERT_EQ(bench.exit_code, 0) << bench.err;
+  const nlohmann::json batches = nlohmann::json::parse(bench.out).at("batches");
+  ASSERT_EQ(batches.size(), 2);
+  EXPECT_EQ(batches[1].at("batch"), 3);
+  EXPECT_GT(batches[1].at("tokens_per_second"), 0);
+  EXPECT_EQ(run_program({"bench", "infer", model, "--depth", "2"}).exit_code, 2);
+}
+
 TEST_F(TrainBaseTest, AFinishedRunThatIsResumedSaysWhereItIs) {
   ASSERT_EQ(train("d1", {"--num-iterations=5"}).exit_code, 0);
   const ProgramResult r = train("d1", {"--num-iterations=5", "--resume", "latest", "--json"});
