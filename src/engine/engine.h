@@ -33,7 +33,7 @@ struct EngineOptions {
   std::optional<int64_t> max_memory_bytes{};
   /// The model's dtype or bf16. None: bf16 where the weights are packed in bf16 or int8.
   std::optional<DType> cache_dtype{};
-  int64_t prefill_chunk = 256;         ///< prompt tokens of a step: what running answers wait for
+  int64_t prefill_chunk = 256;  ///< prompt tokens of a step: what running answers wait for
   bool reuse_prefixes = true;
   Tool tool{};                ///< empty: requests cannot use tools
   bool tool_is_slow = false;  ///< run it on a thread of its own, while the others go on

@@ -2,8 +2,8 @@
 ///
 /// Bound in all of them: children a and b (a's best friend), a's mother m, a grown-up p, a toy x,
 /// things y and z, a fragile one g, a food f, animals n (that one may meet) and h (that one may
-/// feed), a place c; in Chinese ab, am and ap are "they", a and another. What the world says of them
-/// holds in the stories too.
+/// feed), a place c; in Chinese ab, am and ap are "they", a and another. What the world says of
+/// them holds in the stories too.
 #pragma once
 
 #include <span>
