@@ -19,61 +19,60 @@ using Tokens = std::vector<int32_t>;
 
 class GenerateParityTest : public ::testing::TestWithParam<std::string> {
  protected:
-  Backend& backend_ = test::backend_named(GetParam());
+  /// f(model, prompts, what upstream generates) for each fixture.
+  template <typename F>
+  void for_each_case(const GptOptions& options, F&& f) {
+    constexpr const char* kPattern = "classic/decode*.json";
+    const auto paths = test::find_fixtures(kPattern);
+    if (paths.empty()) GTEST_SKIP() << test::missing_fixture(kPattern);
+    for (const std::filesystem::path& path : paths) {
+      SCOPED_TRACE(path.filename().string());
+      const nlohmann::json decode = test::load_json(path);
+      const test::GptFixture c(path.parent_path() / decode.at("config").get<std::string>());
+      Gpt model(c.config, test::backend_named(GetParam()), options);
+      load_weights(model, c.file, "w.");
+      std::vector<Tokens> prompts, expected;
+      for (const nlohmann::json& item : decode.at("cases")) {
+        prompts.push_back(item.at("prompt"));
+        expected.push_back(item.at("generated"));
+      }
+      f(model, prompts, expected);
+    }
+  }
 };
 INSTANTIATE_TEST_SUITE_P(, GenerateParityTest, test::BothBackends(), test::backend_name);
 
 TEST_P(GenerateParityTest, GreedyTokensOfAllPromptsTogetherAreUpstreams) {
-  constexpr const char* kPattern = "classic/decode*.json";
-  const auto paths = test::find_fixtures(kPattern);
-  if (paths.empty()) GTEST_SKIP() << test::missing_fixture(kPattern);
-  for (const std::filesystem::path& path : paths) {
-    SCOPED_TRACE(path.filename().string());
-    const nlohmann::json decode = test::load_json(path);
-    const test::GptFixture c(path.parent_path() / decode.at("config").get<std::string>());
-    Gpt model(c.config, backend_, {.trainable = false});
-    load_weights(model, c.file, "w.");
-    std::vector<Tokens> prompts, expected;
-    for (const nlohmann::json& item : decode.at("cases")) {
-      prompts.push_back(item.at("prompt"));
-      expected.push_back(item.at("generated"));
-    }
-    const auto n = static_cast<int64_t>(expected.front().size());
+  for_each_case({.trainable = false}, [](Gpt& model, const std::vector<Tokens>& prompts,
+                                         const std::vector<Tokens>& expected) {
+    const auto n = std::ssize(expected.front());
     EXPECT_EQ(generate(model, prompts, {.max_new_tokens = n}), expected);
-  }
+  });
 }
 
 TEST_P(GenerateParityTest, PackedInChunksAndWithPrefixesReusedTheyAreToo) {
-  constexpr const char* kPattern = "classic/decode*.json";
-  const auto paths = test::find_fixtures(kPattern);
-  if (paths.empty()) GTEST_SKIP() << test::missing_fixture(kPattern);
-  for (const std::filesystem::path& path : paths) {
-    SCOPED_TRACE(path.filename().string());
-    const nlohmann::json decode = test::load_json(path);
-    const test::GptFixture c(path.parent_path() / decode.at("config").get<std::string>());
-    Gpt model(c.config, backend_, {.trainable = false, .packed = WeightFormat::kF32});
-    load_weights(model, c.file, "w.");
-    for (const int64_t chunk : {1, 16, 500}) {
-      for (const int64_t slots : {chunk == 16 ? 1 : 3}) {
-        SCOPED_TRACE(fmt::format("{} slots, chunks of {}", slots, chunk));
-        Engine engine(
-            model, nullptr,
-            {.slots = slots, .context = c.config.max_positions(), .prefill_chunk = chunk});
-        std::vector<Tokens> got(decode.at("cases").size());
-        for (size_t i = 0; i < got.size(); ++i) {
-          const nlohmann::json& item = decode.at("cases").at(i);
-          engine.submit({.prompt = item.at("prompt"),
-                         .max_tokens = std::ssize(item.at("generated").get<Tokens>()),
-                         .sampling = {.temperature = 0}},
-                        [&got, i](const GenerationEvent& e) { got[i].push_back(e.id); });
+  for_each_case(
+      {.trainable = false, .packed = WeightFormat::kF32},
+      [](Gpt& model, const std::vector<Tokens>& prompts, const std::vector<Tokens>& expected) {
+        struct Setting {
+          int64_t slots, chunk;
+        };
+        for (const auto& [slots, chunk] : {Setting{3, 1}, {1, 16}, {3, 500}}) {
+          SCOPED_TRACE(fmt::format("{} slots, chunks of {}", slots, chunk));
+          Engine engine(
+              model, nullptr,
+              {.slots = slots, .context = model.config().max_positions(), .prefill_chunk = chunk});
+          std::vector<Tokens> got(prompts.size());
+          for (size_t i = 0; i < prompts.size(); ++i) {
+            engine.submit({.prompt = prompts[i],
+                           .max_tokens = std::ssize(expected[i]),
+                           .sampling = {.temperature = 0}},
+                          [&got, i](const GenerationEvent& e) { got[i].push_back(e.id); });
+          }
+          engine.run();
+          EXPECT_EQ(got, expected);
         }
-        engine.run();
-        for (size_t i = 0; i < got.size(); ++i) {
-          EXPECT_EQ(got[i], decode.at("cases").at(i).at("generated").get<Tokens>()) << i;
-        }
-      }
-    }
-  }
+      });
 }
 
 class GenerateTest : public ::testing::Test {
