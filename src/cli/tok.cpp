@@ -82,9 +82,8 @@ void add_decode(CLI::App& tok, CommonOptions& common, Action& action) {
   CLI::App& decode = add_command(tok, "decode", "token ids to text, byte for byte", common, action,
                                  o, run_tok_decode);
   add_tokenizer(decode, o->tokenizer);
-  decode.add_option("ids", o->ids, "the ids; - reads them from standard input")
-      ->type_name("IDS|-")
-      ->required();
+  decode.add_option("ids", o->ids, "the ids; - is standard input, as are no ids at all")
+      ->type_name("IDS|-");
   add_common_options(decode, common);
 }
 

@@ -35,7 +35,9 @@ bool parse_ids(std::string_view text, std::vector<int32_t>& ids) {
 void run_tok_decode(const CommonOptions& common, const TokDecodeOptions& options) {
   const Tokenizer tokenizer = load_tokenizer(common, options.tokenizer);
   std::vector<int32_t> ids;
-  for (const std::string& word : options.ids) {
+  const std::vector<std::string> words =
+      options.ids.empty() ? std::vector<std::string>{"-"} : options.ids;
+  for (const std::string& word : words) {
     if (word == "-") {
       if (!parse_ids(read_standard_input(), ids)) {
         throw DataError("standard input: what follows id number {} is not a token id", ids.size());
