@@ -219,7 +219,8 @@ ChatAnswer ChatSession::answer(const ChatListener& listener, const std::function
   };
   const RequestId id = engine_.submit(std::move(request), hear);
   try {
-    for (bool cancelled = false; !done;) {
+    bool cancelled = false;
+    while (!done) {
       if (!cancelled && stop && stop()) {
         engine_.cancel(id);
         cancelled = true;
