@@ -1,6 +1,11 @@
 # What every target of ours is built with, and the helper that makes a room of the house a library.
 
 find_package(fmt REQUIRED)
+set(NANOCHAT_FMT fmt::fmt)
+if(CMAKE_CXX_COMPILER_ID MATCHES "Clang")
+  # GCC and clang give fmt 9's vformat_to different names, so clang cannot link Debian's library.
+  set(NANOCHAT_FMT fmt::fmt-header-only)
+endif()
 
 add_library(nanochat_flags INTERFACE)
 target_compile_options(nanochat_flags INTERFACE
@@ -26,7 +31,7 @@ if(NANOCHAT_FUZZ)
   target_compile_options(nanochat_flags INTERFACE -fsanitize=fuzzer-no-link)
 endif()
 
-# nanochat_room(core LINK fmt::fmt): the sources of src/core become the library nanochat_core. A
+# nanochat_room(core LINK ${NANOCHAT_FMT}): the sources of src/core become the library nanochat_core. A
 # room links the rooms under it and includes only those (tests/architecture checks the includes).
 function(nanochat_room name)
   cmake_parse_arguments(ROOM "" "" "LINK;EXTRA_SOURCES" ${ARGN})

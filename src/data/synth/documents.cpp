@@ -105,8 +105,9 @@ DocumentMaker::DocumentMaker(const World& world, const QuestionMaker& questions)
 
 std::vector<Fact> DocumentMaker::facts_about(int subject) const {
   // facts() are in the order of the subjects.
-  const auto range = std::ranges::equal_range(world_.facts(), subject, {}, &Fact::subject);
-  return {range.begin(), range.end()};
+  const auto first = std::ranges::lower_bound(world_.facts(), subject, {}, &Fact::subject);
+  const auto end = std::ranges::upper_bound(world_.facts(), subject, {}, &Fact::subject);
+  return {first, end};
 }
 
 int DocumentMaker::draw_subject(Dice& dice) const {
