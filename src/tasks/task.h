@@ -10,6 +10,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "tokenizer/conversation.h"
@@ -55,47 +56,62 @@ class Task {
 
 using TaskPtr = std::shared_ptr<const Task>;
 
+/// For implementations of example(): throws UsageError unless 0 <= i < task.size().
+void check_example_index(const Task& task, int64_t i);
+
 /// Every step-th example from start, before stop: example i is the task's start + i * step. A stop
-/// behind the end is the end. Throws UsageError for start < 0, stop < start, step < 1.
+/// behind the end is the end. Judged as the task judges. Throws UsageError for start < 0, start
+/// behind the end, stop < start, step < 1.
 [[nodiscard]] TaskPtr slice(TaskPtr task, int64_t start, std::optional<int64_t> stop = {},
                             int64_t step = 1);
 
-/// All examples of all tasks, shuffled once: the list (task number, index), in order, by Python's
-/// random.Random(seed).shuffle, so that the order is upstream's. A task that is given twice counts
-/// twice.
-class TaskMixture final : public Task {
+/// Tasks taken together; each example is judged by its own. The eval_type is the one that all of
+/// them share, else kNone; there is a reward if all have one.
+class TaskList : public Task {
  public:
-  explicit TaskMixture(std::vector<TaskPtr> tasks, uint32_t seed = 42);
-
   struct Place {
     int64_t task, index;
     friend bool operator==(const Place&, const Place&) = default;
   };
-  [[nodiscard]] Place place(int64_t i) const;  ///< throws as example()
+  /// Whose example i is. Throws as example().
+  [[nodiscard]] virtual Place place(int64_t i) const = 0;
   [[nodiscard]] const std::vector<TaskPtr>& tasks() const noexcept { return tasks_; }
 
   [[nodiscard]] std::string name() const override;  ///< the names, joined by +
-  [[nodiscard]] int64_t size() const override;
+  [[nodiscard]] int64_t size() const override { return first_.back(); }
   [[nodiscard]] TaskExample example(int64_t i) const override;
+  [[nodiscard]] EvalType eval_type() const override;
+  [[nodiscard]] bool evaluate(int64_t i, std::string_view response) const override;
+  [[nodiscard]] bool has_reward() const override;
+  [[nodiscard]] double reward(int64_t i, std::string_view response) const override;
+
+ protected:
+  explicit TaskList(std::vector<TaskPtr> tasks);
+  /// The same for example i of all tasks one after the other.
+  [[nodiscard]] Place place_in_order(int64_t i) const;
 
  private:
   std::vector<TaskPtr> tasks_;
-  std::vector<int64_t> first_;   // of each task in the concatenation, and the end
-  std::vector<uint32_t> order_;  // of the concatenation
+  std::vector<int64_t> first_;  // of each task, and the end
+};
+
+/// All examples of all tasks, shuffled once: the list (task number, index), in order, by Python's
+/// random.Random(seed).shuffle, so that the order is upstream's. A task that is given twice counts
+/// twice.
+class TaskMixture final : public TaskList {
+ public:
+  explicit TaskMixture(std::vector<TaskPtr> tasks, uint32_t seed = 42);
+  [[nodiscard]] Place place(int64_t i) const override;
+
+ private:
+  std::vector<uint32_t> order_;
 };
 
 /// One task after the other: a curriculum.
-class TaskSequence final : public Task {
+class TaskSequence final : public TaskList {
  public:
-  explicit TaskSequence(std::vector<TaskPtr> tasks);
-
-  [[nodiscard]] std::string name() const override;
-  [[nodiscard]] int64_t size() const override;
-  [[nodiscard]] TaskExample example(int64_t i) const override;
-
- private:
-  std::vector<TaskPtr> tasks_;
-  std::vector<int64_t> first_;
+  explicit TaskSequence(std::vector<TaskPtr> tasks) : TaskList(std::move(tasks)) {}
+  [[nodiscard]] Place place(int64_t i) const override { return place_in_order(i); }
 };
 
 }  // namespace nanochat
