@@ -44,4 +44,10 @@ class DocumentReader {
 [[nodiscard]] std::unique_ptr<DocumentReader> open_parquet(const std::filesystem::path& path,
                                                            const DocumentSourceOptions& options);
 
+/// A parquet file as a table: the documents are its rows, each a JSON object of all columns in
+/// their order, nested lists and structs too; null and what is no finite number become null. Throws
+/// as open_parquet, and DataError for a column of a type that has no such form (dates).
+[[nodiscard]] std::unique_ptr<DocumentReader> open_parquet_rows(const std::filesystem::path& path,
+                                                                int64_t batch_rows = 1024);
+
 }  // namespace nanochat

@@ -23,10 +23,11 @@ ParquetModule load() {
   auto* const interface = find_function<ParquetInterfaceFunction>(module, kParquetInterfaceSymbol);
   const ParquetModule functions{
       .open = find_function<ParquetOpenFunction>(module, kParquetOpenSymbol),
+      .open_rows = find_function<ParquetOpenRowsFunction>(module, kParquetOpenRowsSymbol),
       .create = find_function<ParquetCreateFunction>(module, kParquetCreateSymbol),
   };
   if (interface == nullptr || interface() != kParquetModuleInterface || functions.open == nullptr ||
-      functions.create == nullptr) {
+      functions.open_rows == nullptr || functions.create == nullptr) {
     throw_module_of_another_build(kModuleName);
   }
   return functions;

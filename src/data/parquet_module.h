@@ -7,6 +7,7 @@ namespace nanochat {
 
 struct ParquetModule {
   ParquetOpenFunction* open;
+  ParquetOpenRowsFunction* open_rows;
   ParquetCreateFunction* create;
 };
 

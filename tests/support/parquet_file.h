@@ -11,6 +11,7 @@
 
 #include <arrow/api.h>
 #include <arrow/io/file.h>
+#include <arrow/json/from_string.h>
 #include <parquet/arrow/writer.h>
 #include <parquet/properties.h>
 
@@ -27,6 +28,20 @@ struct ParquetOptions {
 
 inline void check_arrow(const arrow::Status& status) {
   if (!status.ok()) throw std::runtime_error(status.ToString());
+}
+
+/// Rows as JSON text, one array of them, into columns of these fields.
+inline void write_parquet_table(const std::filesystem::path& path,
+                                const std::vector<std::shared_ptr<arrow::Field>>& fields,
+                                const std::string& json_rows, int64_t rows_per_group = 1024) {
+  const auto type = arrow::struct_(fields);
+  const auto rows = arrow::json::ArrayFromJSONString(type, json_rows).ValueOrDie();
+  const auto batch = arrow::RecordBatch::FromStructArray(rows).ValueOrDie();
+  const auto table = arrow::Table::FromRecordBatches({batch}).ValueOrDie();
+  const auto file = arrow::io::FileOutputStream::Open(path.string()).ValueOrDie();
+  check_arrow(
+      parquet::arrow::WriteTable(*table, arrow::default_memory_pool(), file, rows_per_group));
+  check_arrow(file->Close());
 }
 
 inline std::shared_ptr<arrow::Array> text_array(std::span<const std::string> texts,

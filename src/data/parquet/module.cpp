@@ -8,67 +8,17 @@
 #include <vector>
 
 #include <arrow/api.h>
-#include <arrow/io/file.h>
-#include <arrow/util/key_value_metadata.h>
 #include <parquet/arrow/reader.h>
-#include <parquet/exception.h>
 #include <parquet/file_reader.h>
 #include <parquet/metadata.h>
-#include <parquet/properties.h>
 
 #include "core/error.h"
+#include "data/parquet/arrow_file.h"
 
 namespace nanochat {
 namespace {
 
 namespace fs = std::filesystem;
-
-/// Arrow's messages may span lines and end in advice for programmers.
-std::string first_line(std::string_view text) {
-  return std::string(text.substr(0, text.find('\n')));
-}
-
-/// Throws what `status` means for the person who gave the file.
-[[noreturn]] void throw_status(const arrow::Status& status, std::string_view place) {
-  const std::string why = first_line(status.message());
-  if (status.IsOutOfMemory()) throw OutOfMemoryError("{}: {}", place, why);
-  throw DataError("{}: not readable as parquet: {}", place, why);
-}
-
-bool is_text(const arrow::DataType& type) {
-  switch (type.id()) {
-    case arrow::Type::STRING:
-    case arrow::Type::LARGE_STRING:
-    case arrow::Type::BINARY:  // older writers did not say that their bytes are UTF-8
-    case arrow::Type::LARGE_BINARY:
-    case arrow::Type::STRING_VIEW:
-    case arrow::Type::BINARY_VIEW:
-      return true;
-    case arrow::Type::DICTIONARY:
-      return is_text(*static_cast<const arrow::DictionaryType&>(type).value_type());
-    default:
-      return false;
-  }
-}
-
-/// Row i of an array of text that holds no null; views into the array.
-std::string_view text_at(const arrow::Array& array, int64_t i) {
-  switch (array.type_id()) {
-    case arrow::Type::STRING:
-    case arrow::Type::BINARY:
-      return static_cast<const arrow::BinaryArray&>(array).GetView(i);
-    case arrow::Type::LARGE_STRING:
-    case arrow::Type::LARGE_BINARY:
-      return static_cast<const arrow::LargeBinaryArray&>(array).GetView(i);
-    case arrow::Type::STRING_VIEW:
-    case arrow::Type::BINARY_VIEW:
-      return static_cast<const arrow::BinaryViewArray&>(array).GetView(i);
-    default: {
-      const auto& dictionary = static_cast<const arrow::DictionaryArray&>(array);
-      return text_at(*dictionary.dictionary(), dictionary.GetValueIndex(i));
-    }
-  }
-}
 
 /// One row group after another, the one column, some rows at a time: pages are decompressed as rows
 /// are asked for.
@@ -76,11 +26,10 @@ class ParquetReader final : public DocumentReader {
  public:
   ParquetReader(const fs::path& path, const DocumentSourceOptions& options)
       : path_(path), options_(options) {
-    auto file = arrow::io::ReadableFile::Open(path.string());
-    if (!file.ok()) {
-      throw IoError("cannot read {}: {}", path.string(), first_line(file.status().message()));
-    }
-    guarded(path_.string(), [&] { open(*file); });
+    guarded(path_.string(), [&] {
+      reader_ = open_arrow_reader(path_.string(), options_.batch_documents);
+      find_column();
+    });
   }
 
   bool next(DocumentBatch& batch) override {
@@ -121,33 +70,6 @@ class ParquetReader final : public DocumentReader {
   }
 
  private:
-  static void check(const arrow::Status& status, std::string_view place) {
-    if (!status.ok()) throw_status(status, place);
-  }
-
-  /// Parts of Arrow throw; what they mean is the same as a bad status.
-  template <typename F>
-  static void guarded(std::string_view place, F&& f) {
-    try {
-      f();
-    } catch (const parquet::ParquetException& e) {
-      throw DataError("{}: not readable as parquet: {}", place, first_line(e.what()));
-    }
-  }
-
-  void open(const std::shared_ptr<arrow::io::ReadableFile>& file) {
-    auto properties = parquet::default_reader_properties();
-    properties.enable_buffered_stream();  // else a whole column chunk is read before its first row
-    parquet::arrow::FileReaderBuilder builder;
-    check(builder.Open(file, properties), path_.string());
-    parquet::ArrowReaderProperties arrow_properties;
-    arrow_properties.set_use_threads(false);
-    arrow_properties.set_pre_buffer(false);
-    arrow_properties.set_batch_size(options_.batch_documents);
-    check(builder.properties(arrow_properties)->Build(&reader_), path_.string());
-    find_column();
-  }
-
   void find_column() {
     std::shared_ptr<arrow::Schema> schema;
     check(reader_->GetSchema(&schema), path_.string());

@@ -31,7 +31,7 @@ class ParquetWriter {
 
 /// Module and program are built together and must be of one build; this number is the guard. It
 /// grows with every change of DocumentReader, DocumentSourceOptions or what is in this file.
-inline constexpr int kParquetModuleInterface = 3;
+inline constexpr int kParquetModuleInterface = 4;
 
 /// What the module exports.
 inline constexpr const char* kParquetInterfaceSymbol = "nanochat_parquet_interface";
@@ -39,6 +39,9 @@ inline constexpr const char* kParquetOpenSymbol = "nanochat_parquet_open";
 using ParquetInterfaceFunction = int();
 /// The caller owns the result. Throws as open_parquet.
 using ParquetOpenFunction = DocumentReader*(const char* path, const DocumentSourceOptions& options);
+inline constexpr const char* kParquetOpenRowsSymbol = "nanochat_parquet_open_rows";
+/// The same for open_parquet_rows.
+using ParquetOpenRowsFunction = DocumentReader*(const char* path, int64_t batch_rows);
 inline constexpr const char* kParquetCreateSymbol = "nanochat_parquet_create";
 /// The caller owns the result, and keeps `sink` for as long. Throws what the sink throws.
 using ParquetCreateFunction = ParquetWriter*(ByteSink& sink);
