@@ -94,33 +94,6 @@ class Rendering {
   RenderedConversation out_;
 };
 
-const std::string& plain_content(const Message& message, size_t index) {
-  const auto* const text = std::get_if<std::string>(&message.content);
-  if (text == nullptr) {
-    throw DataError("message {}: the content of role '{}' is a list of parts, expected a string",
-                    index, role_name(message.role));
-  }
-  return *text;
-}
-
-/// Throws unless the roles are [system] user assistant user ... and only an assistant has parts.
-void check_messages(std::span<const Message> messages) {
-  const size_t first = !messages.empty() && messages[0].role == Role::kSystem ? 1 : 0;
-  if (messages.size() == first) {
-    throw DataError("message {}: not there, a conversation needs at least one of a user", first);
-  }
-  for (size_t i = 0; i < messages.size(); ++i) {
-    const Role expected = i < first              ? Role::kSystem
-                          : (i - first) % 2 == 0 ? Role::kUser
-                                                 : Role::kAssistant;
-    if (messages[i].role != expected) {
-      throw DataError("message {}: role '{}', expected '{}'", i, role_name(messages[i].role),
-                      role_name(expected));
-    }
-    if (expected != Role::kAssistant) plain_content(messages[i], i);
-  }
-}
-
 void add_part(Rendering& out, const ChatTokens& s, const MessagePart& part) {
   switch (part.type) {
     case PartType::kText:
@@ -142,19 +115,20 @@ void add_part(Rendering& out, const ChatTokens& s, const MessagePart& part) {
 
 RenderedConversation render(const Tokenizer& tokenizer, std::span<const Message> messages,
                             int64_t max_tokens) {
-  check_messages(messages);
+  if (const std::string why = conversation_problem(messages); !why.empty()) {
+    throw DataError("{}", why);
+  }
   const ChatTokens s(tokenizer);
   Rendering out(tokenizer, max_tokens);
   out.add(s.bos, 0);
   std::string system;
-  for (size_t i = 0; i < messages.size(); ++i) {
-    const Message& message = messages[i];
+  for (const Message& message : messages) {
     if (message.role == Role::kSystem) {
-      system = plain_content(message, i) + "\n\n";
+      system = std::get<std::string>(message.content) + "\n\n";
     } else if (message.role == Role::kUser) {
       out.add(s.user_start, 0);
       // One string: merges cross from the system's words to the user's.
-      out.add(std::exchange(system, {}) + plain_content(message, i), 0);
+      out.add(std::exchange(system, {}) + std::get<std::string>(message.content), 0);
       out.add(s.user_end, 0);
     } else {
       out.add(s.assistant_start, 0);
@@ -187,12 +161,14 @@ ChatTokens::ChatTokens(const Tokenizer& t)
 std::string_view role_name(Role role) noexcept { return kRoles[static_cast<size_t>(role)]; }
 
 Conversation parse_conversation(std::string_view json, std::string_view where) {
-  Json parsed;
   try {
-    parsed = Json::parse(json);
+    return conversation_of(Json::parse(json), where);
   } catch (const Json::exception& error) {
     throw DataError("{}: not JSON: {}", where, error.what());
   }
+}
+
+Conversation conversation_of(const Json& parsed, std::string_view where) {
   const Json* messages = &parsed;
   if (parsed.is_object()) {
     const auto member = parsed.find("messages");
@@ -208,6 +184,27 @@ Conversation parse_conversation(std::string_view json, std::string_view where) {
         parse_message((*messages)[i], fmt::format("{}: message {}", where, i)));
   }
   return conversation;
+}
+
+std::string conversation_problem(std::span<const Message> messages) {
+  const size_t first = !messages.empty() && messages[0].role == Role::kSystem ? 1 : 0;
+  if (messages.size() == first) {
+    return fmt::format("message {}: not there, a conversation needs at least one of a user", first);
+  }
+  for (size_t i = 0; i < messages.size(); ++i) {
+    const Role expected = i < first              ? Role::kSystem
+                          : (i - first) % 2 == 0 ? Role::kUser
+                                                 : Role::kAssistant;
+    const std::string_view name = role_name(messages[i].role);
+    if (messages[i].role != expected) {
+      return fmt::format("message {}: role '{}', expected '{}'", i, name, role_name(expected));
+    }
+    if (expected != Role::kAssistant && !std::holds_alternative<std::string>(messages[i].content)) {
+      return fmt::format(
+          "message {}: the content of role '{}' is a list of parts, expected a string", i, name);
+    }
+  }
+  return {};
 }
 
 std::string conversation_json(const Conversation& conversation) {

@@ -8,6 +8,8 @@
 #include <variant>
 #include <vector>
 
+#include <nlohmann/json_fwd.hpp>
+
 #include "tokenizer/tokenizer.h"
 
 namespace nanochat {
@@ -44,9 +46,16 @@ struct Conversation {
 /// starts with `where` and names the message by its index. The order of roles is for rendering to
 /// judge.
 [[nodiscard]] Conversation parse_conversation(std::string_view json, std::string_view where);
+[[nodiscard]] Conversation conversation_of(const nlohmann::json& json, std::string_view where);
 /// {"messages": [...]} for parse_conversation to read, over several lines. Texts that are not UTF-8
 /// are mended.
 [[nodiscard]] std::string conversation_json(const Conversation& conversation);
+
+/// What keeps the messages from being a conversation: "message 3: role 'user', expected
+/// 'assistant'"; empty when they are one. A system message may come first, before a user's; the
+/// roles then alternate, user first, and may end with either. Only an assistant's content may be a
+/// list of parts.
+[[nodiscard]] std::string conversation_problem(std::span<const Message> messages);
 
 /// The special tokens of the chat template. Throws NotFoundError when the tokenizer lacks one.
 struct ChatTokens {
@@ -69,13 +78,11 @@ inline constexpr int64_t kDefaultMaxTokens = 2048;
 ///   assistant:  <|assistant_start|> (0)  content <|assistant_end|>          mask 1
 ///     python part:         <|python_start|> text <|python_end|>             mask 1
 ///     python_output part:  <|output_start|> text <|output_end|>             mask 0
-/// Every string is encoded on its own. A system message may come first, before a user's: it is put
-/// in front of that one's content, two newlines between. The roles then alternate, user first; the
-/// conversation may end with either. The first max_tokens tokens are kept.
+/// Every string is encoded on its own. A system message is put in front of the first user's
+/// content, two newlines between. The first max_tokens tokens are kept.
 ///
-/// Throws DataError with the index of the offending message in `conversation` ("message 3: role
-/// 'user', expected 'assistant'"), also behind max_tokens; NotFoundError when the tokenizer lacks
-/// one of the special tokens.
+/// Throws DataError with what conversation_problem() says, also of messages behind max_tokens;
+/// NotFoundError when the tokenizer lacks one of the special tokens.
 [[nodiscard]] RenderedConversation render_conversation(const Tokenizer& tokenizer,
                                                        const Conversation& conversation,
                                                        int64_t max_tokens = kDefaultMaxTokens);

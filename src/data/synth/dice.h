@@ -13,7 +13,15 @@ namespace nanochat::synth {
 
 /// What the draws are for: each part of the world has streams of its own, so that one part can
 /// change without the others. Values are part of what a seed means: append, never renumber.
-enum class Part : uint32_t { kWorld = 1, kDocument, kConversation, kQuestions, kHeldOut, kShuffle };
+enum class Part : uint32_t {
+  kWorld = 1,
+  kDocument,
+  kConversation,
+  kQuestions,
+  kHeldOut,
+  kShuffle,
+  kTasks,  // examples of the chat tasks
+};
 
 /// A stream of draws, one after another. It is a function of (seed, part, item): item is the number
 /// of the document, say, so documents may be made in any order and on any thread.

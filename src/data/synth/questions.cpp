@@ -352,9 +352,12 @@ Question QuestionMaker::draw_arithmetic(Language language, Split split, Dice& di
   const std::string text = dice.chance(70) ? written(sum) : in_words(sum, language);
   Scope scope(world_, language);
   scope.bind_text("sum", text);
-  return {QuestionKind::kArithmetic, language,
-          expanded(dice.pick(sum_questions(language)), scope, dice), worked_out(sum, language),
-          std::to_string(sum.result())};
+  return {QuestionKind::kArithmetic,
+          language,
+          expanded(dice.pick(sum_questions(language)), scope, dice),
+          worked_out(sum, language),
+          std::to_string(sum.result()),
+          sum};
 }
 
 Question QuestionMaker::draw_word_problem(Language language, Split split, Dice& dice) const {
@@ -368,9 +371,12 @@ Question QuestionMaker::draw_word_problem(Language language, Split split, Dice& 
   scope.bind("a", a).bind("b", b).bind_they("ab", a, b);
   scope.bind("x", dice.pick(world_.of_kind(EntityKind::kThing)));
   scope.bind_text("n", n).bind_text("k", k);
-  return {QuestionKind::kWordProblem, language,
+  return {QuestionKind::kWordProblem,
+          language,
           expanded(dice.pick(word_problems(sum.operation, language)), scope, dice),
-          worked_out(sum, language), std::to_string(sum.result())};
+          worked_out(sum, language),
+          std::to_string(sum.result()),
+          sum};
 }
 
 Question QuestionMaker::draw_spelling(Language language, Split split, Dice& dice) const {

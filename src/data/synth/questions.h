@@ -9,6 +9,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -37,12 +38,23 @@ inline constexpr int kQuestionKinds = 9;
 
 enum class Split : uint8_t { kTrain, kHeldOut, kAny };
 
+enum class Operation : uint8_t { kAdd, kSubtract, kMultiply };
+
+/// a and b with a result from 0 to 99.
+struct Sum {
+  Operation operation;
+  int64_t a, b;
+
+  [[nodiscard]] int64_t result() const noexcept;
+};
+
 struct Question {
   QuestionKind kind;
   Language language;
   std::string question;
-  std::string response;  ///< sentences, with the steps where there are some
-  std::string answer;    ///< the word or number that the response must hold
+  std::string response;      ///< sentences, with the steps where there are some
+  std::string answer;        ///< the word or number that the response must hold
+  std::optional<Sum> sum{};  ///< what arithmetic and word problems come to
 };
 
 /// The question, and what a base model is to go on with behind prompt().
@@ -57,16 +69,6 @@ struct Question {
 /// Whether `response` gives the answer: behind the last "The answer is " (答案是) stands exactly
 /// it; a response without these words holds it as a whole word.
 [[nodiscard]] bool is_right(const Question& question, std::string_view response);
-
-enum class Operation : uint8_t { kAdd, kSubtract, kMultiply };
-
-/// a and b with a result from 0 to 99.
-struct Sum {
-  Operation operation;
-  int64_t a, b;
-
-  [[nodiscard]] int64_t result() const noexcept;
-};
 
 /// Makes the questions of one world. Draws are functions of the dice; const, so any thread may.
 class QuestionMaker {

@@ -381,4 +381,23 @@ SynthSummary write_world(const fs::path& folder, const SynthOptions& options,
   return summary;
 }
 
+std::optional<SynthOptions> world_options(const fs::path& folder) {
+  const std::optional<Found> found = read_manifest(folder);
+  if (!found || found->json.at("version") != kGeneratorVersion) return std::nullopt;
+  try {
+    const Json& json = found->json.at("options");
+    SynthOptions options;
+    options.seed = json.at("seed");
+    options.size_bytes = json.value("size_bytes", options.size_bytes);
+    options.documents = json.value("documents", options.documents);
+    options.conversations = json.at("conversations");
+    for (const Language language : {Language::kEnglish, Language::kChinese}) {
+      if (json.at("language") == code(language)) options.language = language;
+    }
+    return options;
+  } catch (const Json::exception&) {
+    return std::nullopt;
+  }
+}
+
 }  // namespace nanochat::synth

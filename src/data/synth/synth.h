@@ -66,4 +66,7 @@ using SynthProgress = std::function<void(int64_t bytes)>;
 SynthSummary write_world(const std::filesystem::path& folder, const SynthOptions& options,
                          const SynthProgress& progress = {});
 
+/// What the world in `folder` was made with; nothing when it is none of this generator's.
+[[nodiscard]] std::optional<SynthOptions> world_options(const std::filesystem::path& folder);
+
 }  // namespace nanochat::synth
