@@ -32,6 +32,12 @@ void add_data_download_commands(CLI::App& data, CommonOptions& common, Action& a
 /// The group's: nanochat data convert.
 void add_data_convert_command(CLI::App& data, CommonOptions& common, Action& action);
 
+/// The group's: nanochat data identity.
+void add_data_identity_command(CLI::App& data, CommonOptions& common, Action& action);
+
+/// nanochat task list, show.
+void add_task_commands(CLI::App& app, CommonOptions& common, Action& action);
+
 /// nanochat train base.
 void add_train_commands(CLI::App& app, CommonOptions& common, Action& action);
 

@@ -11,6 +11,7 @@ void add_data_commands(CLI::App& app, CommonOptions& common, Action& action) {
   add_data_synth_command(data, common, action);
   add_data_download_commands(data, common, action);
   add_data_convert_command(data, common, action);
+  add_data_identity_command(data, common, action);
 }
 
 }  // namespace nanochat::cli

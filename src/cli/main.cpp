@@ -88,6 +88,7 @@ void run(int argc, char** argv) {
   add_plan_command(app, common, action);
   add_tok_commands(app, common, action);
   add_data_commands(app, common, action);
+  add_task_commands(app, common, action);
   add_train_commands(app, common, action);
   add_model_commands(app, common, action);
   add_bench_commands(app, common, action);

@@ -150,6 +150,15 @@ CLI::Option* add_model_tokenizer(CLI::App& command, std::string& tokenizer) {
       ->type_name("NAME|PATH");
 }
 
+CLI::Option* add_task_data(CLI::App& command, std::vector<std::string>& folders) {
+  return command
+      .add_option(
+          "--task-data", folders,
+          "a folder with the tasks' data sets, looked in before the base folder; repeatable")
+      ->type_name("DIR")
+      ->allow_extra_args(false);
+}
+
 CLI::Validator one_of(std::set<std::string> words) {
   return CLI::IsMember(std::move(words)).description("");
 }

@@ -51,6 +51,9 @@ CLI::Option* add_dtype(CLI::App& command, std::string& dtype);
 CLI::Option* add_quantize(CLI::App& command, std::string& quantize);
 CLI::Option* add_model_tokenizer(CLI::App& command, std::string& tokenizer);
 
+/// --task-data, repeatable.
+CLI::Option* add_task_data(CLI::App& command, std::vector<std::string>& folders);
+
 /// One of these words. The type's name lists them already.
 [[nodiscard]] CLI::Validator one_of(std::set<std::string> words);
 
