@@ -93,7 +93,7 @@ void run_task_list(const CommonOptions& common, const TaskListOptions&) {
     print_json({{"tasks", std::move(tasks)}});
     return;
   }
-  constexpr std::string_view kRow = "{:<17} {:<14} {:<37} {}\n";
+  constexpr std::string_view kRow = "{:<17} {:<14} {:<39} {}\n";
   std::string table = fmt::format(fmt::runtime(kRow), "name", "data set", "splits", "what");
   for (const TaskInfo& task : task_registry()) {
     table += fmt::format(fmt::runtime(kRow), task.name, task.dataset.empty() ? "-" : task.dataset,

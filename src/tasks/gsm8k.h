@@ -8,7 +8,7 @@
 
 namespace nanochat {
 
-/// GSM8K or GSM8K-Socratic, where each step is a question of its own. Rows: question, answer.
+/// Rows: question, answer.
 [[nodiscard]] TaskPtr make_gsm8k(const TaskRequest& request);
 
 /// An answer with calculations, "12/60 = $<<12/60=0.2>>0.2", as uses of the tool: what stands in

@@ -33,7 +33,6 @@ std::vector<TaskInfo> make_registry() {
        "mmlu",
        make_mmlu},
       {"GSM8K", "mathematics in words, with the tool", {"train", "test"}, "gsm8k", make_gsm8k},
-      {"GSM8K-Socratic", "the same, step by step", {"train", "test"}, "gsm8k", make_gsm8k},
       {"HumanEval", "Python functions to write", {"test"}, "humaneval", make_humaneval},
       {"SmolTalk", "conversations", {"train", "test"}, "smol-smoltalk", make_smoltalk},
       {"SpellingBee", "counting letters", {"train", "test"}, "", make_spelling_bee_task},
