@@ -53,7 +53,7 @@ TEST(ParquetRows, NestedColumnsComeAsJson) {
           {"choices": {"text": [], "label": null}, "messages": null, "n": null, "x": 2, "yes": false}])");
   EXPECT_EQ(
       read_rows((folder / "a.parquet").string()),
-      (Texts{R"({"choices":{"text":["a","b\"\\"],"label":["A","B"]},"messages":)"
+      (Texts{R"({"choices":{"text":["a","b\u0022\u005c"],"label":["A","B"]},"messages":)"
              R"([{"role":"user","content":"\u000a\u0001"},{"role":"assistant","content":"好"}],)"
              R"("n":-3,"x":0.1,"yes":true})",
              R"({"choices":{"text":[],"label":null},"messages":null,"n":null,"x":2,)"

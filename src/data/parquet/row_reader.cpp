@@ -19,17 +19,16 @@ namespace {
 
 void append_json(const arrow::Array& array, int64_t i, std::string& out);
 
+bool must_escape(char c) { return c == '"' || c == '\\' || static_cast<unsigned char>(c) < 0x20; }
+
 void append_string(std::string_view text, std::string& out) {
   out += '"';
-  for (const char c : text) {
-    if (c == '"' || c == '\\') {
-      out += '\\';
-      out += c;
-    } else if (static_cast<unsigned char>(c) < 0x20) {
-      out += fmt::format("\\u{:04x}", static_cast<int>(c));
-    } else {
-      out += c;
-    }
+  for (size_t begin = 0; begin < text.size();) {
+    size_t end = begin;
+    while (end < text.size() && !must_escape(text[end])) ++end;
+    out += text.substr(begin, end - begin);
+    if (end < text.size()) out += fmt::format("\\u{:04x}", static_cast<int>(text[end]));
+    begin = end + 1;
   }
   out += '"';
 }
@@ -160,6 +159,7 @@ class RowReader final : public DocumentReader {
     } catch (const DataError& e) {
       throw DataError("{}: {}", path_, e.what());
     }
+    text->shrink_to_fit();  // a whole table may be kept
     rows_given_ += read->num_rows();
     size_t begin = 0;
     for (const size_t end : ends) {
