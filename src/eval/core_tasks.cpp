@@ -1,0 +1,261 @@
+#include "eval/core_tasks.h"
+
+#include <algorithm>
+#include <charconv>
+#include <map>
+#include <optional>
+#include <string_view>
+#include <utility>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+#include <yaml-cpp/yaml.h>
+
+#include "core/error.h"
+#include "core/file.h"
+#include "tasks/python_random.h"
+
+namespace nanochat {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+constexpr int64_t kMaxListBytes = int64_t{16} << 20;
+constexpr int64_t kMaxDataBytes = int64_t{4} << 30;
+constexpr uint64_t kShuffleSeed = 1337;
+
+// ---- core.yaml ---------------------------------------------------------------------------------
+
+CoreFormat format_named(const std::string& name, const std::string& where) {
+  if (name == "multiple_choice") return CoreFormat::kMultipleChoice;
+  if (name == "schema") return CoreFormat::kSchema;
+  if (name == "language_modeling") return CoreFormat::kLanguageModeling;
+  throw DataError("{}: icl_task_type '{}': expected multiple_choice, schema or language_modeling",
+                  where, name);
+}
+
+/// Throws DataError unless the entry is what the list of tasks is made of.
+CoreTask task_of(const YAML::Node& node, const fs::path& folder, const std::string& where) {
+  const auto text = [&](const char* key) {
+    if (!node[key] || !node[key].IsScalar()) throw DataError("{}: no {}", where, key);
+    return node[key].as<std::string>();
+  };
+  CoreTask task{.label = text("label"),
+                .file = folder / "eval_data" / text("dataset_uri"),
+                .format = format_named(text("icl_task_type"), where)};
+  const YAML::Node shots = node["num_fewshot"];
+  if (!shots || !shots.IsSequence() || shots.size() == 0 ||
+      !YAML::convert<int64_t>::decode(shots[0], task.num_fewshot) || task.num_fewshot < 0) {
+    throw DataError("{}: num_fewshot: expected a list of numbers, as [10]", where);
+  }
+  if (node["continuation_delimiter"]) task.delimiter = text("continuation_delimiter");
+  return task;
+}
+
+std::vector<CoreTask> tasks_of_yaml(const fs::path& folder) {
+  const fs::path path = folder / "core.yaml";
+  const std::string text = read_file(path, kMaxListBytes);
+  try {
+    const YAML::Node list = YAML::Load(text)["icl_tasks"];
+    if (!list || !list.IsSequence()) throw DataError("{}: no list icl_tasks", path.string());
+    std::vector<CoreTask> tasks;
+    for (const YAML::Node& node : list) {
+      const std::string where = fmt::format("{}:{}", path.string(), node.Mark().line + 1);
+      if (!node.IsMap()) throw DataError("{}: expected a task", where);
+      tasks.push_back(task_of(node, folder, where));
+    }
+    return tasks;
+  } catch (const YAML::Exception& e) {
+    throw DataError("{}:{}: {}", path.string(), e.mark.line + 1, e.msg);
+  }
+}
+
+// ---- eval_meta_data.csv ------------------------------------------------------------------------
+
+/// The fields of a CSV row that begins at text[at]; `at` moves behind it, `line` by the lines that
+/// it spans. Quotes hold commas, line breaks and doubled quotes (RFC 4180).
+std::vector<std::string> next_csv_row(std::string_view text, size_t& at, int64_t& line) {
+  std::vector<std::string> fields(1);
+  bool quoted = false;
+  for (; at < text.size(); ++at) {
+    const char c = text[at];
+    if (c == '\n') ++line;
+    if (c == '"') {
+      const bool doubled = quoted && at + 1 < text.size() && text[at + 1] == '"';
+      if (doubled) fields.back() += text[at++];
+      if (!doubled) quoted = !quoted;
+    } else if (quoted) {
+      fields.back() += c;
+    } else if (c == ',') {
+      fields.emplace_back();
+    } else if (c == '\n') {
+      ++at;
+      break;
+    } else if (c != '\r') {
+      fields.back() += c;
+    }
+  }
+  return fields;
+}
+
+/// By label, what guessing gives, as a fraction.
+std::map<std::string, double> baselines_of_csv(const fs::path& path) {
+  const std::string text = read_file(path, kMaxListBytes);
+  size_t at = text.starts_with("\xEF\xBB\xBF") ? 3 : 0;
+  int64_t line = 1;
+  const std::vector<std::string> header = next_csv_row(text, at, line);
+  const auto column = [&](const char* name) {
+    const auto found = std::ranges::find(header, name);
+    if (found == header.end()) throw DataError("{}:1: no column '{}'", path.string(), name);
+    return static_cast<size_t>(found - header.begin());
+  };
+  const size_t label = column("Eval Task"), baseline = column("Random baseline");
+  std::map<std::string, double> baselines;
+  while (at < text.size()) {
+    const std::string where = fmt::format("{}:{}", path.string(), line);
+    const std::vector<std::string> row = next_csv_row(text, at, line);
+    if (row.size() == 1 && row[0].empty()) continue;
+    if (row.size() <= std::max(label, baseline)) {
+      throw DataError("{}: {} columns, {} expected", where, row.size(), header.size());
+    }
+    const std::string& number = row[baseline];
+    double percent = 0;
+    const auto [end, error] =
+        std::from_chars(number.data(), number.data() + number.size(), percent);
+    if (error != std::errc() || end != number.data() + number.size() || percent < 0 ||
+        percent >= 100) {
+      throw DataError("{}: the random baseline is no percentage, 0 to 100", where);
+    }
+    baselines[row[label]] = 0.01 * percent;
+  }
+  return baselines;
+}
+
+// ---- lines of eval_data ------------------------------------------------------------------------
+
+/// Python's str() of a value; nothing for lists and objects.
+std::optional<std::string> python_text(const json& value) {
+  if (value.is_string()) return value.get<std::string>();
+  if (value.is_null()) return "None";
+  if (value.is_boolean()) return value.get<bool>() ? "True" : "False";
+  if (value.is_number()) return value.dump();
+  return {};
+}
+
+/// One line of a file, as an object that knows where it is.
+class Line {
+ public:
+  Line(std::string_view text, std::string where) : where_(std::move(where)) {
+    object_ = json::parse(text, nullptr, false);
+    if (!object_.is_object()) {
+      throw DataError("{}: a JSON object is expected, one a line", where_);
+    }
+  }
+  [[nodiscard]] std::string text(const char* key) const { return text_of(at(key), key); }
+  [[nodiscard]] std::vector<std::string> texts(const char* key) const {
+    const json& list = at(key);
+    if (!list.is_array() || list.size() < 2) {
+      throw DataError("{}: '{}': expected a list of two texts or more", where_, key);
+    }
+    std::vector<std::string> texts;
+    for (const json& value : list) texts.push_back(text_of(value, key));
+    return texts;
+  }
+  [[nodiscard]] int64_t index(const char* key, size_t n) const {
+    const json& value = at(key);
+    if (!value.is_number_integer() || value.get<int64_t>() < 0 ||
+        value.get<int64_t>() >= static_cast<int64_t>(n)) {
+      throw DataError("{}: '{}' is {}: expected 0 to {}", where_, key, value.dump(), n - 1);
+    }
+    return value.get<int64_t>();
+  }
+
+ private:
+  [[nodiscard]] const json& at(const char* key) const {
+    const auto found = object_.find(key);
+    if (found == object_.end()) throw DataError("{}: no field '{}'", where_, key);
+    return *found;
+  }
+  [[nodiscard]] std::string text_of(const json& value, const char* key) const {
+    std::optional<std::string> text = python_text(value);
+    if (!text) throw DataError("{}: '{}': expected a text", where_, key);
+    return std::move(*text);
+  }
+
+  std::string where_;
+  json object_;
+};
+
+CoreExample example_of(const Line& line, CoreFormat format) {
+  CoreExample example;
+  switch (format) {
+    case CoreFormat::kMultipleChoice:
+      example.context = line.text("query");
+      example.options = line.texts("choices");
+      example.gold = line.index("gold", example.options.size());
+      break;
+    case CoreFormat::kSchema:
+      example.options = line.texts("context_options");
+      example.continuation = line.text("continuation");
+      example.gold = line.index("gold", example.options.size());
+      break;
+    case CoreFormat::kLanguageModeling:
+      example.context = line.text("context");
+      example.continuation = line.text("continuation");
+      break;
+  }
+  return example;
+}
+
+}  // namespace
+
+std::vector<CoreTask> read_core_tasks(const fs::path& folder) {
+  std::vector<CoreTask> tasks = tasks_of_yaml(folder);
+  const fs::path csv = folder / "eval_meta_data.csv";
+  const std::map<std::string, double> baselines = baselines_of_csv(csv);
+  for (CoreTask& task : tasks) {
+    const auto found = baselines.find(task.label);
+    if (found == baselines.end()) {
+      throw DataError("{}: no row for '{}', which is in core.yaml", csv.string(), task.label);
+    }
+    task.baseline = found->second;
+  }
+  return tasks;
+}
+
+std::vector<CoreTask> select_core_tasks(std::vector<CoreTask> tasks,
+                                        const std::vector<std::string>& labels) {
+  if (labels.empty()) return tasks;
+  for (const std::string& label : labels) {
+    if (std::ranges::find(tasks, label, &CoreTask::label) != tasks.end()) continue;
+    std::vector<std::string_view> known;
+    for (const CoreTask& task : tasks) known.push_back(task.label);
+    throw NotFoundError("no task '{}' in core.yaml: there are {}", label, fmt::join(known, ", "));
+  }
+  std::erase_if(tasks, [&](const CoreTask& task) {
+    return std::ranges::find(labels, task.label) == labels.end();
+  });
+  return tasks;
+}
+
+std::vector<CoreExample> read_core_examples(const CoreTask& task, int64_t max) {
+  const std::string text = read_file(task.file, kMaxDataBytes);
+  std::vector<CoreExample> examples;
+  int64_t number = 0;
+  for (size_t begin = 0; begin < text.size();) {
+    const size_t end = std::min(text.find('\n', begin), text.size());
+    const std::string_view line = std::string_view(text).substr(begin, end - begin);
+    begin = end + 1;
+    ++number;
+    if (line.find_first_not_of(" \t\r") == std::string_view::npos) continue;
+    const std::string where = fmt::format("{}:{}", task.file.string(), number);
+    examples.push_back(example_of(Line(line, where), task.format));
+    examples.back().line = number;
+  }
+  PythonRandom(kShuffleSeed).shuffle(examples);
+  if (max > 0 && max < std::ssize(examples)) examples.resize(static_cast<size_t>(max));
+  return examples;
+}
+
+}  // namespace nanochat
