@@ -119,13 +119,9 @@ std::vector<CoreSequence> core_sequences(CoreFormat format,
     CoreSequence s{.tokens = std::move(ids)};
     s.end = std::ssize(s.tokens);
     s.begin = format == CoreFormat::kSchema ? s.end - shared : shared;
-    s.begin = std::max<int64_t>(s.begin, 1);  // nothing is before <|bos|>
     s.cropped = std::max<int64_t>(0, s.end - max_tokens);
-    if (s.cropped >= s.begin) {
-      throw DataError("{} tokens count, and the model is to see {}", s.end - s.begin, max_tokens);
-    }
     s.tokens.erase(s.tokens.begin(), s.tokens.begin() + s.cropped);
-    s.begin -= s.cropped;
+    s.begin = std::max<int64_t>(s.begin - s.cropped, 1);  // the first token comes after none
     s.end -= s.cropped;
     sequences.push_back(std::move(s));
   }

@@ -36,8 +36,8 @@ struct CoreSequence {
 ///
 /// There, where the two texts part before the first ends (the tokenizer has joined a character of
 /// each), all from that place on counts; upstream stops with an error instead.
-/// Sequences longer than max_tokens lose their front. Throws DataError when what counts does not
-/// fit, or when there is nothing that counts in language modelling.
+/// Sequences longer than max_tokens lose their front; what counts may lose some of its own.
+/// Throws DataError when nothing counts in language modelling. max_tokens >= 1.
 [[nodiscard]] std::vector<CoreSequence> core_sequences(CoreFormat format,
                                                        std::vector<std::vector<int32_t>> tokens,
                                                        int64_t max_tokens);

@@ -128,17 +128,25 @@ TEST(CorePromptsTest, StrippingIsPythons) {
   EXPECT_EQ(python_strip("\xff x \xff"), "\xff x \xff");
 }
 
-TEST(CorePromptsTest, WhatCountsMustFit) {
+TEST(CorePromptsTest, WhatIsTooLongLosesItsFront) {
   const std::vector<std::vector<int32_t>> tokens{{9, 1, 2, 3, 4}, {9, 1, 2, 5, 6, 7}};
-  const auto found = core_sequences(CoreFormat::kMultipleChoice, tokens, 4);
+  auto found = core_sequences(CoreFormat::kMultipleChoice, tokens, 4);
   EXPECT_EQ(found[0].tokens, (std::vector<int32_t>{1, 2, 3, 4}));
   EXPECT_EQ(found[0].begin, 2);
   EXPECT_EQ(found[1].tokens, (std::vector<int32_t>{2, 5, 6, 7}));
   EXPECT_EQ(found[1].begin, 1);
   EXPECT_EQ(found[1].cropped, 2);
-  const std::string message = test::refusal<DataError>(
-      [&] { static_cast<void>(core_sequences(CoreFormat::kMultipleChoice, tokens, 3)); });
-  EXPECT_SAYS(message, "3 tokens count, and the model is to see 3");
+  found = core_sequences(CoreFormat::kMultipleChoice, tokens, 2);  // not all that counts fits
+  EXPECT_EQ(found[1].tokens, (std::vector<int32_t>{6, 7}));
+  EXPECT_EQ(found[1].begin, 1);
+  EXPECT_EQ(found[1].end, 2);
+}
+
+TEST(CorePromptsTest, AnEmptyContinuationIsRefused) {
+  const std::string message = test::refusal<DataError>([] {
+    static_cast<void>(core_sequences(CoreFormat::kLanguageModeling, {{9, 1}, {9, 1}}, 10));
+  });
+  EXPECT_SAYS(message, "the continuation is empty");
 }
 
 }  // namespace
