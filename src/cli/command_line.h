@@ -43,8 +43,10 @@ void add_train_commands(CLI::App& app, CommonOptions& common, Action& action);
 
 /// nanochat bench infer.
 void add_bench_commands(CLI::App& app, CommonOptions& common, Action& action);
-/// nanochat eval loss, nanochat sample: what is done with a model.
+/// nanochat eval ..., nanochat sample: what is done with a model.
 void add_model_commands(CLI::App& app, CommonOptions& common, Action& action);
+/// The group's: nanochat eval core, chat.
+void add_eval_task_commands(CLI::App& eval, CommonOptions& common, Action& action);
 
 /// nanochat chat.
 void add_chat_command(CLI::App& app, CommonOptions& common, Action& action);

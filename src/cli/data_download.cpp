@@ -18,6 +18,7 @@
 #include "core/progress.h"
 #include "data/catalogue.h"
 #include "data/downloader.h"
+#include "data/unzip.h"
 
 namespace nanochat::cli {
 namespace {
@@ -132,6 +133,14 @@ void warn_if_too_large(const Dataset& dataset, size_t n_files, const fs::path& f
                              std::ssize(failures) + report.not_tried, n_files, rest));
 }
 
+/// Beside each zip file, what is in it; also of one that an earlier process had no time for.
+void unpack(const std::vector<Download>& files) {
+  for (const Download& file : files) {
+    const fs::path folder = fs::path(file.path).replace_extension();
+    if (file.path.extension() == ".zip" && !fs::exists(folder)) unzip(file.path, folder);
+  }
+}
+
 }  // namespace
 
 void run_data_download(const CommonOptions& common, const DataDownloadOptions& options) {
@@ -157,6 +166,7 @@ void run_data_download(const CommonOptions& common, const DataDownloadOptions& o
   if (report.stopped) log_info("what has come stays: the same command goes on from there");
   interrupts.check();
   if (!report.failures.empty()) throw_failures(report, files.size());
+  unpack(files);
 
   int64_t bytes = 0;
   std::error_code error;

@@ -62,6 +62,7 @@ void add_model_commands(CLI::App& app, CommonOptions& common, Action& action) {
   CLI::App& eval = *app.add_subcommand("eval", "measure a model");
   eval.require_subcommand(1);
   add_eval_loss(eval, common, action);
+  add_eval_task_commands(eval, common, action);
   add_sample(app, common, action);
 }
 

@@ -54,8 +54,7 @@ std::vector<Item> make_items(const Tokenizer& tokenizer, const CoreTask& task,
       items.back().sequences = core_sequences(
           task.format, {std::make_move_iterator(begin), std::make_move_iterator(end)}, max_tokens);
     } catch (const DataError& e) {
-      throw DataError("{}:{}: {}", task.file.string(),
-                      examples[static_cast<size_t>(indices[i])].line, e.what());
+      throw DataError("{}: {}", examples[static_cast<size_t>(indices[i])].place, e.what());
     }
     begin = end;
   }
@@ -100,7 +99,8 @@ double mean_loss(std::span<const TokenVerdict> verdicts, std::string_view label)
 }
 
 CoreRecord judge(const Item& item, const CoreTask& task, const CoreExample& example) {
-  CoreRecord record{.task = &task, .index = item.index, .line = example.line, .gold = example.gold};
+  CoreRecord record{
+      .task = &task, .index = item.index, .place = example.place, .gold = example.gold};
   for (const CoreSequence& s : item.sequences) record.cropped += s.cropped;
   for (const auto& verdicts : item.verdicts) {
     record.losses.push_back(mean_loss(verdicts, task.label));
@@ -133,6 +133,7 @@ EvalScore evaluate_core_task(SequenceScorer& scorer, const Tokenizer& tokenizer,
     indices.push_back(i);
   }
   EvalScore result{.task = task.label, .baseline = task.baseline};
+  if (options.on_start) options.on_start(task, std::ssize(indices));
   while (result.total < std::ssize(indices)) {
     const int64_t n = std::min(options.block_examples, std::ssize(indices) - result.total);
     std::vector<Item> items = make_items(

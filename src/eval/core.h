@@ -19,8 +19,8 @@ namespace nanochat {
 /// What became of one example.
 struct CoreRecord {
   const CoreTask* task = nullptr;
-  int64_t index = 0;  ///< in the shuffled list
-  int64_t line = 0;   ///< of the task's file
+  int64_t index = 0;    ///< in the shuffled list
+  std::string place{};  ///< file and line
   bool correct = false;
   int64_t gold = 0, predicted = 0;  ///< options; of language modelling none
   std::vector<double> losses{};     ///< of each option, the mean over the tokens that count
@@ -43,9 +43,10 @@ struct CoreOptions {
   int64_t block_examples = 32;  ///< read, tokenized and scored together
   ScorerOptions scoring{};
   // What these throw ends the evaluation.
-  std::function<void(const CoreProgress&)> on_progress{};  ///< after every block
-  std::function<void(const CoreRecord&)> on_record{};      ///< in the order of the examples
-  std::function<void(const EvalScore&)> on_task{};         ///< when a task is done
+  std::function<void(const CoreTask&, int64_t)> on_start{};  ///< with the examples of its share
+  std::function<void(const CoreProgress&)> on_progress{};    ///< after every block
+  std::function<void(const CoreRecord&)> on_record{};        ///< in the order of the examples
+  std::function<void(const EvalScore&)> on_task{};           ///< when a task is done
 };
 
 struct CoreResult {

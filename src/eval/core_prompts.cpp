@@ -22,7 +22,7 @@ bool is_python_space(char32_t c) {
 
 /// Question and answer, as an example shows them.
 std::string render_solved(const CoreTask& task, const CoreExample& example) {
-  const auto& [context, options, continuation, gold, line] = example;
+  const auto& [context, options, continuation, gold, place] = example;
   switch (task.format) {
     case CoreFormat::kMultipleChoice:
       return context + task.delimiter + options[static_cast<size_t>(gold)];

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 #include <map>
+#include <numeric>
 #include <optional>
 #include <string_view>
 #include <utility>
@@ -14,6 +15,8 @@
 #include "core/error.h"
 #include "core/file.h"
 #include "tasks/python_random.h"
+#include "tasks/row_table.h"
+#include "tasks/row_task.h"
 
 namespace nanochat {
 namespace {
@@ -22,7 +25,6 @@ namespace fs = std::filesystem;
 using nlohmann::json;
 
 constexpr int64_t kMaxListBytes = int64_t{16} << 20;
-constexpr int64_t kMaxDataBytes = int64_t{4} << 30;
 constexpr uint64_t kShuffleSeed = 1337;
 
 // ---- core.yaml ---------------------------------------------------------------------------------
@@ -143,66 +145,52 @@ std::optional<std::string> python_text(const json& value) {
   return {};
 }
 
-/// One line of a file, as an object that knows where it is.
-class Line {
- public:
-  Line(std::string_view text, std::string where) : where_(std::move(where)) {
-    object_ = json::parse(text, nullptr, false);
-    if (!object_.is_object()) {
-      throw DataError("{}: a JSON object is expected, one a line", where_);
-    }
-  }
-  [[nodiscard]] std::string text(const char* key) const { return text_of(at(key), key); }
-  [[nodiscard]] std::vector<std::string> texts(const char* key) const {
-    const json& list = at(key);
-    if (!list.is_array() || list.size() < 2) {
-      throw DataError("{}: '{}': expected a list of two texts or more", where_, key);
-    }
-    std::vector<std::string> texts;
-    for (const json& value : list) texts.push_back(text_of(value, key));
-    return texts;
-  }
-  [[nodiscard]] int64_t index(const char* key, size_t n) const {
-    const json& value = at(key);
-    if (!value.is_number_integer() || value.get<int64_t>() < 0 ||
-        value.get<int64_t>() >= static_cast<int64_t>(n)) {
-      throw DataError("{}: '{}' is {}: expected 0 to {}", where_, key, value.dump(), n - 1);
-    }
-    return value.get<int64_t>();
-  }
+std::string text_of(const json& value, const TaskRow& row, const char* key) {
+  std::optional<std::string> text = python_text(value);
+  if (!text) throw DataError("{}: '{}': expected a text", row.place, key);
+  return std::move(*text);
+}
 
- private:
-  [[nodiscard]] const json& at(const char* key) const {
-    const auto found = object_.find(key);
-    if (found == object_.end()) throw DataError("{}: no field '{}'", where_, key);
-    return *found;
-  }
-  [[nodiscard]] std::string text_of(const json& value, const char* key) const {
-    std::optional<std::string> text = python_text(value);
-    if (!text) throw DataError("{}: '{}': expected a text", where_, key);
-    return std::move(*text);
-  }
+std::string text_at(const TaskRow& row, const char* key) {
+  return text_of(row.member(key), row, key);
+}
 
-  std::string where_;
-  json object_;
-};
+std::vector<std::string> texts_at(const TaskRow& row, const char* key) {
+  const json& list = row.member(key);
+  if (!list.is_array() || list.size() < 2) {
+    throw DataError("{}: '{}': expected a list of two texts or more", row.place, key);
+  }
+  std::vector<std::string> texts;
+  for (const json& value : list) texts.push_back(text_of(value, row, key));
+  return texts;
+}
 
-CoreExample example_of(const Line& line, CoreFormat format) {
-  CoreExample example;
+/// The index of an option.
+int64_t gold_of(const TaskRow& row, size_t n_options) {
+  const json& value = row.member("gold");
+  const int64_t gold = value.is_number_integer() ? value.get<int64_t>() : -1;
+  if (gold < 0 || gold >= static_cast<int64_t>(n_options)) {
+    throw DataError("{}: 'gold' is {}: expected 0 to {}", row.place, value.dump(), n_options - 1);
+  }
+  return gold;
+}
+
+CoreExample example_of(const TaskRow& row, CoreFormat format) {
+  CoreExample example{.place = row.place};
   switch (format) {
     case CoreFormat::kMultipleChoice:
-      example.context = line.text("query");
-      example.options = line.texts("choices");
-      example.gold = line.index("gold", example.options.size());
+      example.context = text_at(row, "query");
+      example.options = texts_at(row, "choices");
+      example.gold = gold_of(row, example.options.size());
       break;
     case CoreFormat::kSchema:
-      example.options = line.texts("context_options");
-      example.continuation = line.text("continuation");
-      example.gold = line.index("gold", example.options.size());
+      example.options = texts_at(row, "context_options");
+      example.continuation = text_at(row, "continuation");
+      example.gold = gold_of(row, example.options.size());
       break;
     case CoreFormat::kLanguageModeling:
-      example.context = line.text("context");
-      example.continuation = line.text("continuation");
+      example.context = text_at(row, "context");
+      example.continuation = text_at(row, "continuation");
       break;
   }
   return example;
@@ -240,21 +228,22 @@ std::vector<CoreTask> select_core_tasks(std::vector<CoreTask> tasks,
 }
 
 std::vector<CoreExample> read_core_examples(const CoreTask& task, int64_t max) {
-  const std::string text = read_file(task.file, kMaxDataBytes);
-  std::vector<CoreExample> examples;
-  int64_t number = 0;
-  for (size_t begin = 0; begin < text.size();) {
-    const size_t end = std::min(text.find('\n', begin), text.size());
-    const std::string_view line = std::string_view(text).substr(begin, end - begin);
-    begin = end + 1;
-    ++number;
-    if (line.find_first_not_of(" \t\r") == std::string_view::npos) continue;
-    const std::string where = fmt::format("{}:{}", task.file.string(), number);
-    examples.push_back(example_of(Line(line, where), task.format));
-    examples.back().line = number;
+  if (!std::filesystem::exists(task.file)) {
+    throw NotFoundError("{}: no such file", task.file.string());
   }
-  PythonRandom(kShuffleSeed).shuffle(examples);
-  if (max > 0 && max < std::ssize(examples)) examples.resize(static_cast<size_t>(max));
+  const RowTable rows({task.file});
+  std::vector<int64_t> order(static_cast<size_t>(rows.size()));
+  std::iota(order.begin(), order.end(), 0);
+  PythonRandom(kShuffleSeed).shuffle(order);
+  if (max > 0 && max < std::ssize(order)) order.resize(static_cast<size_t>(max));
+  std::vector<CoreExample> examples;
+  for (const int64_t i : order) {
+    TaskRow row{json::parse(rows.row(i), nullptr, false), rows.place(i)};
+    if (!row.json.is_object()) {
+      throw DataError("{}: a JSON object is expected, one a line", row.place);
+    }
+    examples.push_back(example_of(row, task.format));
+  }
   return examples;
 }
 

@@ -32,7 +32,7 @@ struct CoreExample {
   std::vector<std::string> options{};  ///< choices; context_options; (none)
   std::string continuation{};          ///< (none); continuation; continuation
   int64_t gold = 0;                    ///< which option is right
-  int64_t line = 0;                    ///< from 1
+  std::string place{};                 ///< file and line, to name it
 };
 
 /// The tasks of <folder>/core.yaml, in its order. Whether their files are there is not looked at.

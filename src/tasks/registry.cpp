@@ -81,17 +81,6 @@ std::optional<std::string_view> take_behind(std::string_view& text, char mark) {
   return behind;
 }
 
-const TaskInfo& find_task(std::string_view name) {
-  std::vector<std::string_view> names;
-  for (const TaskInfo& task : task_registry()) {
-    if (plain(task.name) == plain(name)) return task;
-    names.push_back(task.name);
-  }
-  throw NotFoundError(
-      "no task '{}' is known: there are {}, and files of own conversations (.jsonl)", name,
-      fmt::join(names, ", "));
-}
-
 /// The split that is meant: its name in the registry.
 std::string find_split(const TaskInfo& task, const std::string& split) {
   if (split.empty()) return std::string(task.splits.front());
@@ -105,6 +94,17 @@ std::string find_split(const TaskInfo& task, const std::string& split) {
 std::span<const TaskInfo> task_registry() {
   static const std::vector<TaskInfo> tasks = make_registry();
   return tasks;
+}
+
+const TaskInfo& find_task_info(std::string_view name) {
+  std::vector<std::string_view> names;
+  for (const TaskInfo& task : task_registry()) {
+    if (plain(task.name) == plain(name)) return task;
+    names.push_back(task.name);
+  }
+  throw NotFoundError(
+      "no task '{}' is known: there are {}, and files of own conversations (.jsonl)", name,
+      fmt::join(names, ", "));
 }
 
 TaskSpec parse_task_spec(std::string_view text) {
@@ -130,7 +130,7 @@ TaskPtr make_task(const TaskSpec& spec, const TaskData& data) {
     if (!spec.split.empty()) throw UsageError("{}: a file has no split", spec.name);
     task = make_custom_json(std::filesystem::path(spec.name));
   } else {
-    const TaskInfo& info = find_task(spec.name);
+    const TaskInfo& info = find_task_info(spec.name);
     task = info.make({std::string(info.name), find_split(info, spec.split), spec.count, data});
   }
   return slice(std::move(task), 0, spec.count);

@@ -21,6 +21,8 @@ struct TaskInfo {
   TaskMaker* make;
 };
 [[nodiscard]] std::span<const TaskInfo> task_registry();
+/// Capitals, - and _ do not matter. Throws NotFoundError, which lists what there is.
+[[nodiscard]] const TaskInfo& find_task_info(std::string_view name);
 
 /// What a person writes for a task: NAME[:SPLIT][:COUNT][*TIMES]. "gsm8k:train",
 /// "smoltalk:train:10000", "spelling-bee:300", "identity*2", "my/own.jsonl:500".

@@ -15,6 +15,7 @@
 #include "support/hostile_server.h"
 #include "support/program.h"
 #include "support/temporary_folder.h"
+#include "support/zip_file.h"
 
 namespace nanochat {
 namespace {
@@ -151,6 +152,25 @@ TEST_F(DataDownloadTest, InterruptedItKeepsWhatCameAndGoesOnFromThere) {
   EXPECT_EQ(result.exit_code, 0) << result.err;
   EXPECT_TRUE(file_bytes(here("words") / "words_alpha.txt") == bytes);
   EXPECT_EQ(server.requests().back().header("range"), "bytes=100000-");
+}
+
+TEST_F(DataDownloadTest, AZipFileIsUnpackedBesideIt) {
+  const std::string zip = (folder_ / "made.zip").string();
+  test::write_zip(zip, {{"eval_bundle/core.yaml", "icl_tasks: []"}, {"else", "no"}});
+  const std::string bytes = file_bytes(zip);
+  const HostileServer server(
+      [&](const ServerConnection& c, const SeenRequest& r) { return serve_file(c, r, bytes); });
+  const Words command{"download", "core-eval-bundle", "--base-url", server.url()};
+  const fs::path folder = here("core-eval-bundle") / "eval_bundle";
+  const ProgramResult result = data(command);
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_EQ(file_bytes(folder / "core.yaml"), "icl_tasks: []");
+  EXPECT_FALSE(fs::exists(folder / "else"));
+  // A process that was killed between the two: the next one unpacks what is there.
+  fs::remove_all(folder);
+  ASSERT_EQ(data(command).exit_code, 0);
+  EXPECT_TRUE(fs::exists(folder / "core.yaml"));
+  EXPECT_EQ(server.requests().size(), 1U);
 }
 
 TEST_F(DataDownloadTest, TwoProcessesFetchEachShardOnce) {

@@ -46,8 +46,7 @@ class CoreParityTest : public ::testing::TestWithParam<std::string> {
     for (const json& item : prompts_.at("data").at(c.at("task_type").get<std::string>())) {
       CoreExample example{.context = item.value("query", item.value("context", "")),
                           .continuation = item.value("continuation", ""),
-                          .gold = item.value("gold", 0),
-                          .line = std::ssize(examples) + 1};
+                          .gold = item.value("gold", 0)};
       for (const char* key : {"choices", "context_options"}) {
         if (item.contains(key)) example.options = item.at(key).get<std::vector<std::string>>();
       }

@@ -20,13 +20,13 @@ namespace {
 
 class CoreTest : public ::testing::Test {
  protected:
-  using Record = std::tuple<std::string, int64_t, int64_t, bool, int64_t, std::vector<double>,
+  using Record = std::tuple<std::string, int64_t, std::string, bool, int64_t, std::vector<double>,
                             std::vector<int32_t>>;
   CoreResult evaluate(CoreOptions options = {}, std::vector<Record>* records = nullptr) {
     options.on_record = [&](const CoreRecord& r) {
       if (records == nullptr) return;
       records->push_back(
-          {r.task->label, r.index, r.line, r.correct, r.predicted, r.losses, r.answer});
+          {r.task->label, r.index, r.place, r.correct, r.predicted, r.losses, r.answer});
     };
     return evaluate_core(*model_, tokenizer_, read_core_tasks(bundle_.path()), options);
   }
@@ -135,8 +135,8 @@ TEST_F(CoreTest, TheModelThatKnowsTheAnswerGetsIt) {
   CoreResult result = evaluate_core(*model_, tokenizer_, {&choose, 1}, options);
   EXPECT_EQ(result.tasks[0].total, 2);
   for (const CoreRecord& r : records) {
-    EXPECT_EQ(r.correct, r.line == 1);
-    EXPECT_EQ(r.predicted, r.line == 1 ? 1 : 0);
+    EXPECT_EQ(r.correct, r.place.ends_with("choose.jsonl:1"));
+    EXPECT_EQ(r.predicted, r.correct ? 1 : 0);
   }
 }
 
