@@ -189,24 +189,21 @@ void ChatExam::run() {
 }
 
 void ChatExam::print(const std::string& model) const {
-  const nlohmann::ordered_json means = chat_core_json(scores_);
-  if (common_.json) {
-    nlohmann::ordered_json json{{"model", model},
-                                {"tasks", scores_json(scores_)},
-                                {"missing", missing_},
-                                {"max_problems", options_.max_problems},
-                                {"num_samples", options_.num_samples},
-                                {"temperature", options_.temperature}};
-    json.update(means);
-    return print_json(json);
-  }
+  nlohmann::ordered_json json{{"model", model},
+                              {"tasks", scores_json(scores_)},
+                              {"missing", missing_},
+                              {"max_problems", options_.max_problems},
+                              {"num_samples", options_.num_samples},
+                              {"temperature", options_.temperature}};
+  json.update(chat_core_json(scores_));
+  if (common_.json) return print_json(json);
   for (const auto& [key, name] :
        {std::pair{"chatcore", "ChatCORE"}, std::pair{"chatcore_5", "ChatCORE without SpellingBee"},
         std::pair{"chatcore_cat", "ChatCORE of letters"}}) {
-    if (!means.contains(key)) continue;
+    if (!json.contains(key)) continue;
     fmt::print(
         "{:<32} {:>18}\n", name,
-        with_error(means[key].get<double>(), means[std::string(key) + "_error"].get<double>()));
+        with_error(json[key].get<double>(), json[std::string(key) + "_error"].get<double>()));
   }
 }
 

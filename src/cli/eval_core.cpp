@@ -6,38 +6,17 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
-#include "cli/data_download.h"
 #include "cli/eval.h"
 #include "cli/eval_output.h"
 #include "cli/text_io.h"
 #include "core/error.h"
 #include "core/log.h"
-#include "data/unzip.h"
 #include "eval/core.h"
 
 namespace nanochat::cli {
 namespace {
 
 namespace fs = std::filesystem;
-
-/// The folder with core.yaml in it. A zip that was downloaded by other means is unpacked.
-fs::path find_bundle(const CommonOptions& common, const std::string& named) {
-  if (!named.empty()) {
-    if (fs::exists(fs::path(named) / "core.yaml")) return named;
-    throw NotFoundError("{}: no core.yaml in it: --bundle names the folder that has one", named);
-  }
-  const fs::path folders[] = {common.base_dir / "eval_bundle",
-                              dataset_folder(common, "core-eval-bundle") / "eval_bundle"};
-  for (const fs::path& folder : folders) {
-    const fs::path zip = folder.string() + ".zip";
-    if (!fs::exists(folder) && fs::exists(zip)) unzip(zip, folder);
-    if (fs::exists(folder / "core.yaml")) return folder;
-  }
-  throw NotFoundError(
-      "{}: the tasks of CORE are not there: nanochat data download core-eval-bundle fetches them, "
-      "--bundle names another folder",
-      folders[1].string());
-}
 
 nlohmann::ordered_json record_json(const CoreRecord& r, const Tokenizer& tokenizer) {
   nlohmann::ordered_json json{
@@ -88,7 +67,7 @@ void say_what_is_odd(const CoreResult& result, size_t n_tasks) {
 }  // namespace
 
 void run_eval_core(const CommonOptions& common, const EvalCoreOptions& options) {
-  const fs::path bundle = find_bundle(common, options.bundle);
+  const fs::path bundle = find_core_bundle(common.base_dir, options.bundle);
   const std::vector<CoreTask> tasks = select_core_tasks(read_core_tasks(bundle), options.tasks);
   EvalOutput output(common, options.records);
   const LoadedModel model = load_model_for_inference(common, options.model);
@@ -106,19 +85,17 @@ void run_eval_core(const CommonOptions& common, const EvalCoreOptions& options) 
   write_file_atomically(csv, core_csv(result));
   say_what_is_odd(result, tasks.size());
   const auto error = mean_centered_error(result.tasks);
-  if (common.json) {
-    print_json({{"model", model.found.name},
-                {"core_metric", json_or_null(result.metric())},
-                {"core_metric_error", json_or_null(error)},
-                {"tasks", scores_json(result.tasks)},
-                {"missing", result.missing},
-                {"max_per_task", options.max_per_task},
-                {"cropped_examples", result.cropped_examples},
-                {"tokens", result.stats.tokens},
-                {"computed_tokens", result.stats.computed},
-                {"csv", csv.string()}});
-    return;
-  }
+  const nlohmann::ordered_json json{{"model", model.found.name},
+                                    {"core_metric", json_or_null(result.metric())},
+                                    {"core_metric_error", json_or_null(error)},
+                                    {"tasks", scores_json(result.tasks)},
+                                    {"missing", result.missing},
+                                    {"max_per_task", options.max_per_task},
+                                    {"cropped_examples", result.cropped_examples},
+                                    {"tokens", result.stats.tokens},
+                                    {"computed_tokens", result.stats.computed},
+                                    {"csv", csv.string()}};
+  if (common.json) return print_json(json);
   fmt::print("{:<32} {:>18}\n", "CORE", with_error(result.metric(), error));
 }
 

@@ -14,6 +14,7 @@
 
 #include "core/error.h"
 #include "core/file.h"
+#include "data/unzip.h"
 #include "tasks/python_random.h"
 #include "tasks/row_table.h"
 #include "tasks/row_task.h"
@@ -197,6 +198,24 @@ CoreExample example_of(const TaskRow& row, CoreFormat format) {
 }
 
 }  // namespace
+
+fs::path find_core_bundle(const fs::path& base_dir, const std::string& named) {
+  if (!named.empty()) {
+    if (fs::exists(fs::path(named) / "core.yaml")) return named;
+    throw NotFoundError("{}: no core.yaml in it: name the folder that has one", named);
+  }
+  const fs::path folders[] = {base_dir / "eval_bundle",
+                              base_dir / "data" / "core-eval-bundle" / "eval_bundle"};
+  for (const fs::path& folder : folders) {
+    const fs::path zip = folder.string() + ".zip";
+    if (!fs::exists(folder) && fs::exists(zip)) unzip(zip, folder);
+    if (fs::exists(folder / "core.yaml")) return folder;
+  }
+  throw NotFoundError(
+      "{}: the tasks of CORE are not there: nanochat data download core-eval-bundle fetches them, "
+      "or name another folder (--bundle)",
+      folders[1].string());
+}
 
 std::vector<CoreTask> read_core_tasks(const fs::path& folder) {
   std::vector<CoreTask> tasks = tasks_of_yaml(folder);

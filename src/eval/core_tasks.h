@@ -35,6 +35,12 @@ struct CoreExample {
   std::string place{};                 ///< file and line, to name it
 };
 
+/// The folder with core.yaml in it: `named`, or when that is empty, where upstream keeps it
+/// (<base_dir>/eval_bundle) or `nanochat data download` puts it. A zip file that lies there instead
+/// is unpacked. Throws NotFoundError, which says how to get it; and as unzip().
+[[nodiscard]] std::filesystem::path find_core_bundle(const std::filesystem::path& base_dir,
+                                                     const std::string& named = {});
+
 /// The tasks of <folder>/core.yaml, in its order. Whether their files are there is not looked at.
 /// Throws NotFoundError, or DataError naming file and line.
 [[nodiscard]] std::vector<CoreTask> read_core_tasks(const std::filesystem::path& folder);

@@ -25,8 +25,7 @@ namespace nanochat {
 namespace {
 
 // Ids of small_vocabulary({}): the bytes, then the special tokens.
-constexpr int32_t kAssistantStart = 259, kAssistantEnd = 260, kPythonStart = 261, kPythonEnd = 262,
-                  kOutputEnd = 264;
+constexpr int32_t kAssistantStart = 259, kAssistantEnd = 260, kPythonStart = 261, kPythonEnd = 262;
 
 /// Questions of our own; what is right is said by a function.
 class ToyTask final : public Task {
