@@ -38,7 +38,7 @@ void add_data_identity_command(CLI::App& data, CommonOptions& common, Action& ac
 /// nanochat task list, show.
 void add_task_commands(CLI::App& app, CommonOptions& common, Action& action);
 
-/// nanochat train base.
+/// nanochat train base, mid, sft, rl.
 void add_train_commands(CLI::App& app, CommonOptions& common, Action& action);
 
 /// nanochat bench infer.

@@ -16,6 +16,7 @@
 #include "data/split.h"
 #include "eval/bits_per_byte.h"
 #include "model/weights.h"
+#include "train/base_config.h"
 #include "train/loader_source.h"
 #include "train/settings.h"
 
@@ -27,7 +28,7 @@ BaseTrainConfig settings_of(const LoadedModel& model, const EvalLossOptions& opt
   BaseTrainConfig config;
   const auto saved = model.checkpoint.state().find("settings");
   if (saved != model.checkpoint.state().end()) {
-    config = config_from_json(*saved, (model.checkpoint.folder() / "state.json").string());
+    read_settings(*saved, (model.checkpoint.folder() / "state.json").string(), config);
   }
   if (!options.data.empty()) {
     config.data = options.data;

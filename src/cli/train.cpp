@@ -59,29 +59,34 @@ class SettingFlags {
   CLI::App& command_;
 };
 
-void add_base(CLI::App& train, CommonOptions& common, Action& action) {
-  const auto o = std::make_shared<TrainBaseOptions>();
-  CLI::App& base =
-      add_command(train, "base", "pretrain a model on text", common, action, o, run_train_base);
-  for_each_setting(o->config, SettingFlags(base));
+/// A command for a stage: its settings, and what every stage takes.
+template <typename Options, typename Run>
+void add_stage(CLI::App& train, const char* stage, const char* help, const char* default_name,
+               CommonOptions& common, Action& action, std::shared_ptr<Options> o, Run run) {
+  CLI::App& command = add_command(train, stage, help, common, action, o, run);
+  for_each_setting(o->config, SettingFlags(command));
   const char* const kRun = "Checkpoints";
-  base.add_option("--run", o->run,
-                  "name of the run: <base>/runs/base/NAME (default: d and the depth)")
+  command
+      .add_option(
+          "--run", o->run.run,
+          fmt::format("name of the run: <base>/runs/{}/NAME (default: {})", stage, default_name))
       ->type_name("NAME")
       ->group(kRun);
-  base.add_option("--resume", o->resume,
+  command
+      .add_option("--resume", o->run.resume,
                   "go on from a checkpoint of the run, to the bit; latest starts from the "
                   "beginning when there is none yet")
       ->type_name("latest|STEP")
       ->group(kRun);
-  base.add_flag("--overwrite", o->overwrite,
+  command
+      .add_flag("--overwrite", o->run.overwrite,
                 "delete the checkpoints of an earlier run of this name")
       ->group(kRun);
-  add_count(base, "--profile", o->profile,
+  add_count(command, "--profile", o->run.profile,
             "write a trace of so many steps (trace.json, for Perfetto or chrome://tracing)")
       ->type_name("STEPS")
       ->group("Machine");
-  add_common_options(base, common);
+  add_common_options(command, common);
 }
 
 }  // namespace
@@ -89,7 +94,8 @@ void add_base(CLI::App& train, CommonOptions& common, Action& action) {
 void add_train_commands(CLI::App& app, CommonOptions& common, Action& action) {
   CLI::App& train = *app.add_subcommand("train", "train a model");
   train.require_subcommand(1);
-  add_base(train, common, action);
+  add_stage(train, "base", "pretrain a model on text", "d and the depth", common, action,
+            std::make_shared<TrainBaseOptions>(), run_train_base);
 }
 
 }  // namespace nanochat::cli

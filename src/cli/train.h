@@ -1,21 +1,36 @@
-/// nanochat train base, as the command line gave it.
+/// nanochat train base, as the command line gave them.
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 
 #include "cli/commands.h"
 #include "train/base_config.h"
+#include "train/stage.h"
 
 namespace nanochat::cli {
 
-struct TrainBaseOptions {
-  BaseTrainConfig config;
-  std::string run;         ///< name of the run; empty: d<depth>
+/// What every stage takes beside its settings.
+struct RunFlags {
+  std::string run;         ///< name of the run; empty: the stage's default
   std::string resume;      ///< "", "latest" or a step
   bool overwrite = false;  ///< drop what an earlier run of the name has left
   int64_t profile = 0;     ///< steps to write a trace of
 };
+
+struct TrainBaseOptions {
+  BaseTrainConfig config;
+  RunFlags run;
+};
 void run_train_base(const CommonOptions& common, const TrainBaseOptions& options);
+
+/// The folder of the run, <base>/runs/<stage>/<name>. Throws UsageError for a name that is none.
+[[nodiscard]] std::filesystem::path stage_folder(const CommonOptions& common,
+                                                 const std::string& stage, const std::string& name);
+/// Runs `train` so that Ctrl-C and SIGTERM let it save, and prints what came of it. Throws
+/// Interrupted when it was.
+void run_stage(const CommonOptions& common, const std::string& stage, const std::string& name,
+               const RunFlags& flags, const std::function<StageResult(const StageRun&)>& train);
 
 }  // namespace nanochat::cli

@@ -26,11 +26,14 @@ BitsPerByte bits_per_byte(Gpt& model, Tape& tape, const std::function<bool(Batch
     const std::span<const int32_t> targets = std::as_const(batch.targets).span<int32_t>();
     for (size_t n = 0; n < targets.size(); ++n) {
       if (targets[n] < 0) continue;
+      const double nats = per_token.dtype() == DType::kF64
+                              ? std::as_const(per_token).data<double>()[n]
+                              : static_cast<double>(std::as_const(per_token).data<float>()[n]);
+      result.all_nats += nats;
+      ++result.all_targets;
       const int32_t bytes = token_bytes[static_cast<size_t>(targets[n])];
       if (bytes == 0) continue;
-      result.nats += per_token.dtype() == DType::kF64
-                         ? std::as_const(per_token).data<double>()[n]
-                         : static_cast<double>(std::as_const(per_token).data<float>()[n]);
+      result.nats += nats;
       result.bytes += bytes;
       ++result.tokens;
     }

@@ -15,7 +15,13 @@ struct BitsPerByte {
   int64_t bytes = 0;   ///< that those targets stand for
   int64_t tokens = 0;  ///< how many there were
   int64_t batches = 0;
+  double all_nats = 0;      ///< summed loss of all targets that are not ignored
+  int64_t all_targets = 0;  ///< how many there were, special tokens among them
 
+  /// Mean loss of a target, in nats; 0 when there was none.
+  [[nodiscard]] double loss() const noexcept {
+    return all_targets > 0 ? all_nats / static_cast<double>(all_targets) : 0;
+  }
   /// nats / (ln 2 bytes); infinite when there were no bytes, as upstream.
   [[nodiscard]] double value() const noexcept;
 };

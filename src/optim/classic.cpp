@@ -33,7 +33,7 @@ ClassicOptimizer::ClassicOptimizer(Backend& backend, std::span<Parameter> parame
     : adamw(backend, embedding_groups(parameters, config), {.weight_decay = config.weight_decay},
             memory),
       muon(backend, {group_of("matrices", parameters, ParameterKind::kMatrix, config.matrix_lr)},
-           {.newton_schulz = config.newton_schulz}, memory),
+           {.momentum = config.muon_momentum, .newton_schulz = config.newton_schulz}, memory),
       clipper(backend, parameters, config.grad_clip, memory) {
   for (const Parameter& p : parameters) {
     NC_CHECK(p.kind != ParameterKind::kScalar, "classic nanochat has no group for {}", p.name);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <span>
 
 #include "optim/adamw.h"
@@ -19,6 +20,7 @@ struct ClassicOptimConfig {
   double weight_decay = 0;        ///< AdamW's
   double grad_clip = 1;           ///< largest global gradient norm; 0: no clipping
   NewtonSchulzConfig newton_schulz = {};
+  std::function<double(int64_t step)> muon_momentum = classic_muon_momentum;
 };
 
 /// Groups "lm_head" and "wte" by AdamW, "matrices" by Muon, told apart by Parameter::kind.

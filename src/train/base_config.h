@@ -1,15 +1,18 @@
-/// Every setting of pretraining, once: name, default, group and help. The command line, the config
-/// file, state.json and the comparison on resume are all made from this list.
+/// Every setting of pretraining, once: name, default, group and help.
 #pragma once
 
+#include <concepts>
 #include <cstdint>
 #include <string>
+#include <type_traits>
 #include <vector>
+
+#include "train/stage_settings.h"
 
 namespace nanochat {
 
 /// Defaults are upstream's classic base_train.
-struct BaseTrainConfig {
+struct BaseTrainConfig : OptimizerSettings, CheckpointSettings, MachineSettings {
   // Model
   int64_t depth = 20;
   int64_t sequence_len = 2048;
@@ -28,15 +31,6 @@ struct BaseTrainConfig {
   // Batch
   int64_t device_batch_size = 32;
   int64_t total_batch_size = 524288;
-  // Optimization
-  double embedding_lr = 0.2;
-  double unembedding_lr = 0.004;
-  double matrix_lr = 0.02;
-  double weight_decay = 0.0;
-  double grad_clip = 1.0;
-  double warmup_ratio = 0.0;
-  double warmdown_ratio = 0.2;
-  double final_lr_frac = 0.0;
   // Evaluation
   int64_t eval_every = 250;
   int64_t eval_tokens = 20 * 524288;
@@ -48,34 +42,12 @@ struct BaseTrainConfig {
                                              "The planets of the solar system are:",
                                              "My favorite color is",
                                              "If 5*x + 3 = 13, then x is"};
-  // Checkpoints
-  int64_t save_every = -1;
-  int64_t keep = 0;
-  // Machine
-  std::string device = "auto";
-  std::string dtype = "auto";
-  bool activation_checkpointing = false;
-  int64_t seed = 42;
-};
-
-/// What a setting may do to a run that is resumed with another value of it.
-enum class OnResume : uint8_t {
-  kMustMatch,  ///< it makes another model or optimizer: refused
-  kWarn,       ///< the curve will differ from that of an uninterrupted run: said so
-  kFree,       ///< it changes nothing that is computed
-};
-
-struct SettingInfo {
-  const char* name;   ///< of the flag, without the dashes; underscores in JSON
-  const char* group;  ///< of --help
-  OnResume on_resume;
-  const char* type;  ///< what stands for the value in --help; empty for a switch
-  const char* help;
 };
 
 /// Calls f(SettingInfo, field) for each, in the order of --help. Config: BaseTrainConfig, const or
 /// not.
 template <typename Config, typename F>
+requires std::same_as<std::remove_const_t<Config>, BaseTrainConfig>
 void for_each_setting(Config& c, F&& f) {
   using enum OnResume;
   const char* const kModel = "Model";
@@ -123,22 +95,7 @@ void for_each_setting(Config& c, F&& f) {
                 "of an optimizer step; a multiple of device batch x sequence length"},
     c.total_batch_size);
 
-  const char* const kOptim = "Optimization";
-  f(SettingInfo{"embedding-lr", kOptim, kMustMatch, "X", "of wte (AdamW), at width 768"},
-    c.embedding_lr);
-  f(SettingInfo{"unembedding-lr", kOptim, kMustMatch, "X", "of lm_head (AdamW), at width 768"},
-    c.unembedding_lr);
-  f(SettingInfo{"matrix-lr", kOptim, kMustMatch, "X", "of the matrices in the blocks (Muon)"},
-    c.matrix_lr);
-  f(SettingInfo{"weight-decay", kOptim, kMustMatch, "X", "of AdamW"}, c.weight_decay);
-  f(SettingInfo{"grad-clip", kOptim, kWarn, "X", "largest global norm of the gradient; 0: any"},
-    c.grad_clip);
-  f(SettingInfo{"warmup-ratio", kOptim, kWarn, "FRAC", "share of the run in which rates rise"},
-    c.warmup_ratio);
-  f(SettingInfo{"warmdown-ratio", kOptim, kWarn, "FRAC", "share of the run in which they fall"},
-    c.warmdown_ratio);
-  f(SettingInfo{"final-lr-frac", kOptim, kWarn, "FRAC", "what is left of them at the end"},
-    c.final_lr_frac);
+  optimizer_settings(c, f);
 
   const char* const kEval = "Evaluation";
   f(SettingInfo{"eval-every", kEval, kFree, "STEPS",
@@ -152,22 +109,8 @@ void for_each_setting(Config& c, F&& f) {
     c.sample_every);
   f(SettingInfo{"sample-prompt", kEval, kFree, "TEXT", "may be repeated"}, c.sample_prompts);
 
-  const char* const kCheckpoints = "Checkpoints";
-  f(SettingInfo{"save-every", kCheckpoints, kFree, "STEPS",
-                "also at the end and when interrupted; -1: only then"},
-    c.save_every);
-  f(SettingInfo{"keep", kCheckpoints, kFree, "N", "only the newest so many; 0: all"}, c.keep);
-
-  const char* const kMachine = "Machine";
-  f(SettingInfo{"device", kMachine, kFree, "DEVICE", "auto or cpu; there is no other yet"},
-    c.device);
-  f(SettingInfo{"dtype", kMachine, kWarn, "auto|f32|bf16",
-                "of activations and products; auto: bf16 where the CPU multiplies it"},
-    c.dtype);
-  f(SettingInfo{"activation-checkpointing", kMachine, kFree, "",
-                "keep less for backward, compute it twice; the same result"},
-    c.activation_checkpointing);
-  f(SettingInfo{"seed", kMachine, kWarn, "N", "of the initial weights and of samples"}, c.seed);
+  checkpoint_settings(c, f);
+  machine_settings(c, f);
 }
 
 }  // namespace nanochat

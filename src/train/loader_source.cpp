@@ -33,6 +33,7 @@ bool LoaderSource::try_next(Batch& batch) {
   std::ranges::copy(tokens_.ids, batch.ids.data<int32_t>());
   std::ranges::copy(tokens_.targets, batch.targets.data<int32_t>());
   set_mean_weights(batch, micro_batches_);
+  ++batches_;
   return true;
 }
 

@@ -18,9 +18,11 @@ class LoaderSource final : public BatchSource {
                const TokenLoaderOptions& options, int64_t micro_batches,
                const std::optional<LoaderState>& resume = {});
 
+  [[nodiscard]] int64_t begin_step(int64_t /*step*/) override { return micro_batches_; }
   void next(Batch& batch) override;
   /// The same; false at the end of a loader that is not endless.
   [[nodiscard]] bool try_next(Batch& batch);
+  [[nodiscard]] int64_t tokens() const override { return batches_ * B_ * T_; }
   [[nodiscard]] double wait_seconds() const override { return loader_.wait_seconds(); }
   [[nodiscard]] std::string place() const override;
 
@@ -28,7 +30,7 @@ class LoaderSource final : public BatchSource {
 
  private:
   TokenLoader loader_;
-  int64_t B_, T_, micro_batches_;
+  int64_t B_, T_, micro_batches_, batches_ = 0;
   size_t n_parts_;
   TokenBatch tokens_;
 };

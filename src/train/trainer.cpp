@@ -68,12 +68,15 @@ StepStats Trainer::step() {
   StepStats stats{.step = state_.step, .lr_multiplier = options_.lr_multiplier(state_.step)};
   const Clock::time_point start = Clock::now();
   const double waited = source_.wait_seconds();
+  const int64_t tokens_before = source_.tokens();
   Backend& backend = model_.backend();
 
   begin_phase("zero_grad");
   model_.zero_grad();
   backend.zero(loss_sum_);
-  for (int64_t i = 0; i < options_.micro_batches; ++i) {
+  begin_phase("data");
+  const int64_t micro_batches = source_.begin_step(stats.step);
+  for (int64_t i = 0; i < micro_batches; ++i) {
     begin_phase("data");
     source_.next(batch_);
     const RecordingScope on(tape_, true);
@@ -99,14 +102,17 @@ StepStats Trainer::step() {
 
   stats.seconds = seconds_since(start);
   stats.wait_seconds = source_.wait_seconds() - waited;
+  stats.tokens = source_.tokens() - tokens_before;
   state_.smoothed = kSmoothing * state_.smoothed + (1 - kSmoothing) * stats.loss;
   stats.smooth_loss =
       state_.smoothed / (1 - std::pow(kSmoothing, static_cast<double>(stats.step + 1)));
-  stats.tokens_per_second = static_cast<double>(options_.tokens_per_step) / stats.seconds;
+  stats.tokens_per_second = static_cast<double>(stats.tokens) / stats.seconds;
   if (options_.peak_flops > 0) {
     stats.mfu = stats.tokens_per_second * options_.flops_per_token / options_.peak_flops;
   }
+  state_.tokens += stats.tokens;
   if (stats.step >= kWarmSteps) {
+    state_.timed_tokens += stats.tokens;
     state_.total_seconds += stats.seconds;
     state_.wait_seconds += stats.wait_seconds;
   }

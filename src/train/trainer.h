@@ -18,7 +18,8 @@ namespace nanochat {
 /// What is known after an optimizer step.
 struct StepStats {
   int64_t step = 0;        ///< of the run, the first is 0
-  double loss = 0;         ///< mean over the tokens of the step
+  int64_t tokens = 0;      ///< that the step trained on; padding does not count
+  double loss = 0;         ///< what it minimised: the mean over these tokens, where it is that
   double smooth_loss = 0;  ///< its exponential average (0.9), without the bias of its start
   double grad_norm = 0;    ///< before clipping
   double lr_multiplier = 0;
@@ -34,6 +35,8 @@ struct LoopState {
   double smoothed = 0;       ///< the average as it is kept: with the bias of its start
   double total_seconds = 0;  ///< of steps; the first ten are left out, as upstream
   double wait_seconds = 0;   ///< likewise
+  int64_t tokens = 0;        ///< of all steps
+  int64_t timed_tokens = 0;  ///< of the steps in total_seconds
 };
 
 /// Something that happens before step i, in the order of the list: an evaluation, samples, a
@@ -48,8 +51,6 @@ struct TrainerEvent {
 
 struct TrainerOptions {
   int64_t num_iterations = 0;
-  int64_t micro_batches = 1;    ///< of a step: their gradients add up
-  int64_t tokens_per_step = 0;  ///< for the rate alone
   double flops_per_token = 0;
   double peak_flops = 0;  ///< FLOP/s that count as MFU 1; 0: not known
   std::function<double(int64_t step)> lr_multiplier{};

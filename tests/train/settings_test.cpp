@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "core/error.h"
+#include "train/base_config.h"
 
 namespace nanochat {
 namespace {
@@ -29,10 +30,16 @@ BaseTrainConfig changed() {
   return c;
 }
 
+BaseTrainConfig read(const nlohmann::ordered_json& json) {
+  BaseTrainConfig c;
+  read_settings(json, "state.json", c);
+  return c;
+}
+
 TEST(Settings, ComeBackFromJson) {
   const BaseTrainConfig c = changed();
-  EXPECT_TRUE(differences(config_from_json(to_json(c), "test"), c).empty());
-  EXPECT_TRUE(differences(config_from_json({}, "test"), BaseTrainConfig{}).empty());
+  EXPECT_TRUE(differences(read(to_json(c)), c).empty());
+  EXPECT_TRUE(differences(read({}), BaseTrainConfig{}).empty());
 }
 
 TEST(Settings, DifferencesAreFoundInEachOfThem) {
@@ -54,7 +61,7 @@ TEST(Settings, NamesAreDistinct) {
 
 TEST(Settings, AValueOfAnotherTypeIsRefusedByName) {
   try {
-    static_cast<void>(config_from_json({{"depth", "four"}}, "state.json"));
+    static_cast<void>(read({{"depth", "four"}}));
     FAIL() << "no error";
   } catch (const DataError& e) {
     EXPECT_STREQ(e.what(), "state.json: setting 'depth' is \"four\": not of the type it has");

@@ -23,6 +23,7 @@ class CountingSource final : public BatchSource {
  public:
   explicit CountingSource(int64_t next, int64_t micro_batches)
       : next_(next), micro_batches_(micro_batches) {}
+  [[nodiscard]] int64_t begin_step(int64_t /*step*/) override { return micro_batches_; }
   void next(Batch& batch) override {
     constexpr int64_t kN = 16;
     batch = {Tensor({kN}, DType::kI32), Tensor({kN}, DType::kI32), Tensor({kN}, DType::kF32),
@@ -35,6 +36,7 @@ class CountingSource final : public BatchSource {
     set_mean_weights(batch, micro_batches_);
     wait_ += 0.25;
   }
+  [[nodiscard]] int64_t tokens() const override { return 16 * next_; }
   [[nodiscard]] double wait_seconds() const override { return wait_; }
   [[nodiscard]] std::string place() const override { return std::to_string(next_); }
 
@@ -50,13 +52,12 @@ class TrainerTest : public ::testing::Test {
         optimizer_(cpu_backend(), model_.parameters(), {.n_embd = kConfig.n_embd}) {
     model_.init_weights(1);
     options_ = {.num_iterations = 12,
-                .micro_batches = 2,
-                .tokens_per_step = 32,
                 .lr_multiplier = [](int64_t) { return 0.5; },
                 .on_step = [this](const StepStats& stats) { steps_.push_back(stats); }};
   }
   Trainer::End run(const LoopState& state = {}) {
-    CountingSource source(state.step * options_.micro_batches, options_.micro_batches);
+    constexpr int64_t kMicroBatches = 2;
+    CountingSource source(state.step * kMicroBatches, kMicroBatches);
     Trainer trainer(model_, optimizer_, source, memory_, options_, state);
     const Trainer::End end = trainer.run();
     state_ = trainer.state();
