@@ -434,7 +434,7 @@ void Engine::Impl::draw(std::span<Slot* const> due, const Tensor& logits) {
 void Engine::Impl::accept(Slot& slot, int32_t id, std::span<const float> logits) {
   Running& r = *slot.running;
   if (std::ranges::find(r.request.stop_ids, id) != r.request.stop_ids.end()) {
-    return finish(slot, FinishReason::kStop);
+    return finish(slot, FinishReason::kStop, {.stop_id = id});
   }
   GenerationEvent event;
   if (r.request.top_logprobs) {

@@ -81,6 +81,7 @@ struct GenerationEvent {
   std::optional<float> logprob{};
   std::vector<TokenLogprob> top{};
   std::optional<FinishReason> finish{};
+  std::optional<int32_t> stop_id{};  ///< with kStop: the stop token, if it was one
 };
 /// Called on the thread that calls step(), in the order of tokens; the last event has `finish`. It
 /// may submit and cancel. What it throws comes out of step() at its end, and its request is
