@@ -17,7 +17,8 @@ enum class RandomPurpose : uint16_t {
   kSample = 2,
   kData = 3,
   kTest = 4,
-  kSynthetic = 5
+  kSynthetic = 5,
+  kRollout = 6
 };
 
 /// The ten rounds. key = 64 bits of seed, counter = 128 bits of position.
