@@ -35,7 +35,7 @@ class ArcTask final : public MultipleChoiceTask {
 }  // namespace
 
 TaskPtr make_arc(const TaskRequest& request) {
-  const DataSplit split{"arc",
+  const TaskSplit split{"arc",
                         "allenai/ai2_arc",
                         {fmt::format("{}/{}", request.name, request.split),
                          fmt::format("{}-{}", request.name, request.split)}};

@@ -56,7 +56,7 @@ std::vector<MessagePart> gsm8k_parts(std::string_view answer) {
 }
 
 TaskPtr make_gsm8k(const TaskRequest& request) {
-  const DataSplit split{"gsm8k", "openai/gsm8k", {"main/" + request.split, request.split}};
+  const TaskSplit split{"gsm8k", "openai/gsm8k", {"main/" + request.split, request.split}};
   return std::make_shared<Gsm8kTask>(request.name, open_split(request.name, request.data, split));
 }
 

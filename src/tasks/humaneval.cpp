@@ -90,7 +90,7 @@ std::string fenced_program(std::string_view completion) {
 }
 
 TaskPtr make_humaneval(const TaskRequest& request) {
-  const DataSplit split{
+  const TaskSplit split{
       "humaneval", "openai/openai_humaneval", {"openai_humaneval/test", "test", "HumanEval"}};
   return std::make_shared<HumanEvalTask>(request.name,
                                          open_split(request.name, request.data, split));

@@ -37,7 +37,7 @@ class MmluTask final : public MultipleChoiceTask {
 }  // namespace
 
 TaskPtr make_mmlu(const TaskRequest& request) {
-  DataSplit split{"mmlu", "cais/mmlu", {"all/" + request.split, request.split}};
+  TaskSplit split{"mmlu", "cais/mmlu", {"all/" + request.split, request.split}};
   if (request.split == "auxiliary_train") split.stems.emplace_back("auxiliary_train/train");
   return std::make_shared<MmluTask>(request.name, open_split(request.name, request.data, split));
 }

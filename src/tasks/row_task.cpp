@@ -52,7 +52,7 @@ TaskRow RowTask::row(int64_t i) const {
 }
 
 std::shared_ptr<const RowTable> open_split(std::string_view name, const TaskData& data,
-                                           const DataSplit& split) {
+                                           const TaskSplit& split) {
   try {
     return std::make_shared<const RowTable>(find_split_files(data, split));
   } catch (const NotFoundError& e) {

@@ -47,7 +47,7 @@ class RowTask : public Task {
 /// As find_split_files and RowTable; `name` begins the message when there is no such data.
 [[nodiscard]] std::shared_ptr<const RowTable> open_split(std::string_view name,
                                                          const TaskData& data,
-                                                         const DataSplit& split);
+                                                         const TaskSplit& split);
 
 /// What most tasks are: a user's question and the assistant's answer.
 [[nodiscard]] Conversation question_and_answer(std::string question, std::string answer);

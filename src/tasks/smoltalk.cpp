@@ -19,7 +19,7 @@ class SmolTalkTask final : public RowTask {
 }  // namespace
 
 TaskPtr make_smoltalk(const TaskRequest& request) {
-  const DataSplit split{"smol-smoltalk",
+  const TaskSplit split{"smol-smoltalk",
                         "HuggingFaceTB/smol-smoltalk",
                         {"default/" + request.split, "data/" + request.split, request.split}};
   return std::make_shared<SmolTalkTask>(request.name,

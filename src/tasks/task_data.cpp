@@ -58,7 +58,7 @@ Paths files_of_stem(const fs::path& stem) {
   return files;
 }
 
-std::vector<std::string> folder_names(const DataSplit& split) {
+std::vector<std::string> folder_names(const TaskSplit& split) {
   std::string whole(split.repo);
   const size_t slash = whole.find('/');
   if (slash == std::string::npos) return {std::string(split.dataset)};
@@ -76,7 +76,7 @@ Paths TaskData::roots() const {
   return roots;
 }
 
-Paths find_split_files(const TaskData& data, const DataSplit& split) {
+Paths find_split_files(const TaskData& data, const TaskSplit& split) {
   const std::vector<std::string> names = folder_names(split);
   for (const fs::path& root : data.roots()) {
     Paths folders;

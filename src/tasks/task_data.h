@@ -19,7 +19,7 @@ struct TaskData {
 };
 
 /// One split of a data set.
-struct DataSplit {
+struct TaskSplit {
   std::string_view dataset;  ///< its name in the catalogue ("arc"), and its folder's below a root
   std::string_view repo;     ///< on the Hugging Face hub ("allenai/ai2_arc")
   /// How its files may be called below the data set's folder, without the ending. "main/test" may
@@ -32,6 +32,6 @@ struct DataSplit {
 /// itself. Throws NotFoundError, which says where it was looked for and how to get it; DataError
 /// when only some of "...-of-00004" are there.
 [[nodiscard]] std::vector<std::filesystem::path> find_split_files(const TaskData& data,
-                                                                  const DataSplit& split);
+                                                                  const TaskSplit& split);
 
 }  // namespace nanochat
