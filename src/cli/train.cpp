@@ -1,9 +1,11 @@
 #include "cli/train.h"
 
+#include <algorithm>
 #include <set>
 #include <sstream>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "cli/command_line.h"
 #include "cli/option_types.h"
@@ -44,10 +46,15 @@ class SettingFlags {
     finish(info, option);
   }
   void operator()(const SettingInfo& info, std::vector<std::string>& value) {
-    command_.add_option(flag(info), value, info.help)
-        ->expected(1, -1)
-        ->type_name(info.type)
-        ->group(info.group);
+    CLI::Option* const option = command_.add_option(flag(info), value, info.help)
+                                    ->expected(1, -1)
+                                    ->type_name(info.type)
+                                    ->group(info.group);
+    // Sentences would fill the screen.
+    const auto is_word = [](const std::string& s) { return s.find(' ') == std::string::npos; };
+    if (!value.empty() && std::ranges::all_of(value, is_word)) {
+      option->default_str(fmt::format("{}", fmt::join(value, " ")));
+    }
   }
 
  private:
@@ -96,6 +103,19 @@ void add_train_commands(CLI::App& app, CommonOptions& common, Action& action) {
   train.require_subcommand(1);
   add_stage(train, "base", "pretrain a model on text", "d and the depth", common, action,
             std::make_shared<TrainBaseOptions>(), run_train_base);
+  const char* const kSourceName = "the source's name";
+  add_stage(train, "mid", "midtrain a base model on conversations, every token of them",
+            kSourceName, common, action,
+            std::make_shared<TrainFinetuneOptions>(
+                TrainFinetuneOptions{.stage = "mid", .config = mid_defaults(), .run = {}}),
+            run_train_finetune);
+  add_stage(train, "sft", "finetune a model on conversations: on what the assistant says",
+            kSourceName, common, action,
+            std::make_shared<TrainFinetuneOptions>(
+                TrainFinetuneOptions{.stage = "sft", .config = sft_defaults(), .run = {}}),
+            run_train_finetune);
+  add_stage(train, "rl", "reinforcement learning on questions that have a reward", kSourceName,
+            common, action, std::make_shared<TrainRlOptions>(), run_train_rl);
 }
 
 }  // namespace nanochat::cli

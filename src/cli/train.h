@@ -1,4 +1,4 @@
-/// nanochat train base, as the command line gave them.
+/// nanochat train base, mid, sft, rl, as the command line gave them.
 #pragma once
 
 #include <cstdint>
@@ -7,6 +7,8 @@
 
 #include "cli/commands.h"
 #include "train/base_config.h"
+#include "train/finetune_config.h"
+#include "train/rl_config.h"
 #include "train/stage.h"
 
 namespace nanochat::cli {
@@ -24,6 +26,19 @@ struct TrainBaseOptions {
   RunFlags run;
 };
 void run_train_base(const CommonOptions& common, const TrainBaseOptions& options);
+
+struct TrainFinetuneOptions {
+  std::string stage;  ///< "mid" or "sft"
+  FinetuneConfig config;
+  RunFlags run;
+};
+void run_train_finetune(const CommonOptions& common, const TrainFinetuneOptions& options);
+
+struct TrainRlOptions {
+  RlConfig config;
+  RunFlags run;
+};
+void run_train_rl(const CommonOptions& common, const TrainRlOptions& options);
 
 /// The folder of the run, <base>/runs/<stage>/<name>. Throws UsageError for a name that is none.
 [[nodiscard]] std::filesystem::path stage_folder(const CommonOptions& common,
