@@ -104,12 +104,12 @@ class TrainChatTest : public ::testing::Test {
                 file("val.jsonl"),
                 "--run",
                 name,
-                "--init-lr-frac=0.5",
+                "--init-lr-frac=1",
                 "--examples-per-step=4",
-                "--num-iterations=40",
+                "--num-iterations=60",
                 "--eval-every=-1",
                 "--sample-every=0",
-                "--save-every=1",
+                "--save-every=5",
                 "--keep=3"};
     words.insert(words.end(), more.begin(), more.end());
     return words;
@@ -183,7 +183,7 @@ std::unique_ptr<test::TemporaryFolder> TrainChatTest::folder_;
 TEST_F(TrainChatTest, AllStagesKilledAtSomeMomentsEndTheSameToTheBit) {
   expect_kills_change_nothing("mid", mid("whole"), mid("killed"), 12, 5);
   expect_kills_change_nothing("sft", sft("whole", {"--source", "mid:whole"}),
-                              sft("killed", {"--source", "mid:killed"}), 40, 5);
+                              sft("killed", {"--source", "mid:killed"}), 60, 5);
   expect_kills_change_nothing("rl", rl("whole", {"--source", "sft:whole"}),
                               rl("killed", {"--source", "sft:killed"}), 8, 5);
   // It was about something: some answers were right, some wrong, and the numbers are there.
