@@ -8,7 +8,9 @@
 
 #include "core/error.h"
 #include "core/log.h"
+#include "engine/tools/calculator.h"
 #include "eval/bits_per_byte.h"
+#include "eval/chat_eval.h"
 #include "train/conversation_source.h"
 #include "train/rollouts.h"
 
@@ -16,6 +18,8 @@ namespace nanochat {
 namespace {
 
 using nlohmann::ordered_json;
+
+constexpr int64_t kExamTokens = 512;  // of a written answer
 
 ConversationPacking packing_named(const std::string& name) {
   if (name == "stream") return ConversationPacking::kStream;
@@ -118,7 +122,7 @@ std::vector<TrainerEvent> Finetuning::events() {
     list.push_back(
         event("evaluate", config_.eval_every, config_.eval_every > 0, &Finetuning::evaluate));
   }
-  if (input_.chat_eval && config_.chat_eval_every != 0) {
+  if (!input_.exams.empty() && config_.chat_eval_every != 0) {
     list.push_back(event("examine", config_.chat_eval_every, false, &Finetuning::examine));
   }
   if (config_.sample_every != 0 && !config_.sample_prompts.empty()) {
@@ -164,19 +168,38 @@ void Finetuning::evaluate(int64_t step) {
 }
 
 void Finetuning::examine(int64_t step) {
-  const ordered_json results = input_.chat_eval(model());
-  ordered_json record;
-  for (const auto& [name, value] : results.items()) {
-    record["chat/" + name] = value;
-    log_info("step {:05} | {}: {}", step, name, value.dump());
+  InferenceCopy copy(model());
+  copy.refresh();
+  struct Stopped {};
+  const auto on_step = [this] {
+    if (is_interrupted()) throw Stopped();
+  };
+  ordered_json record, accuracies;
+  for (const TaskPtr& task : input_.exams) {
+    EvalScore score;
+    try {
+      score = evaluate_chat_task(
+          copy.model(), tokenizer_, *task,
+          {.max_problems = config_.chat_eval_problems,
+           .max_new_tokens = std::min(kExamTokens, model().config().sequence_len / 2),
+           .tool = calculate,
+           .on_step = on_step});
+    } catch (const Stopped&) {
+      return;
+    }
+    const double accuracy = score.accuracy().value_or(0);
+    log_info("step {:05} | {}: {} of {} right ({:.1f}%)", step, task->name(), score.correct,
+             score.total, 100 * accuracy);
+    record["chat/" + task->name()] = accuracies[task->name()] = accuracy;
   }
   metrics().write(step, record);
-  remember({{"chat", results}});
+  remember({{"chat", accuracies}});
 }
 
 void Finetuning::sample(int64_t step) {
+  InferenceCopy copy(model());
   const std::vector<std::string> answers =
-      answer(model(), tokenizer_, config_.sample_prompts, config_.sample_tokens);
+      answer(copy.refresh(), tokenizer_, config_.sample_prompts, config_.sample_tokens);
   ordered_json samples = ordered_json::array();
   for (size_t i = 0; i < answers.size(); ++i) {
     const std::string& question = config_.sample_prompts[i];

@@ -2,10 +2,8 @@
 #pragma once
 
 #include <filesystem>
-#include <functional>
 #include <string>
-
-#include <nlohmann/json.hpp>
+#include <vector>
 
 #include "tasks/task.h"
 #include "tokenizer/tokenizer.h"
@@ -14,20 +12,17 @@
 
 namespace nanochat {
 
-/// An examination of the model between steps: results by name, {"ARC-Easy": 0.31, "ChatCORE": 0.1}.
-using ChatEvaluation = std::function<nlohmann::ordered_json(Gpt& model)>;
-
 struct FinetuneInput {
   std::filesystem::path source;  ///< the checkpoint to go on from; not needed when resuming
   std::string source_name;       ///< for people
   TaskPtr train;
-  TaskPtr val;                 ///< null: no loss is measured
-  ChatEvaluation chat_eval{};  ///< empty: no examination
+  TaskPtr val;                   ///< null: no loss is measured
+  std::vector<TaskPtr> exams{};  ///< what is examined between steps (eval/chat_eval.h)
 };
 
 /// Runs `stage`, "mid" or "sft": conversations (conversation_rows.h) instead of text, everything
 /// else as pretraining. Measures "val_bpb", "min_val_bpb" and "val_loss", over the trained tokens
-/// of validation, and what chat_eval gives.
+/// of validation, and "chat": {the accuracy in each exam by its task's name}.
 ///
 /// The run has num_iterations optimizer steps, all of them taken; or as many as the epochs fill,
 /// which is counted beforehand. Upstream counts micro-batches against num_iterations and leaves the

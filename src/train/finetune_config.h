@@ -33,7 +33,9 @@ struct FinetuneConfig : OptimizerSettings,
   // Evaluation
   int64_t eval_every = 100;
   int64_t eval_tokens = 262144;
-  int64_t chat_eval_every = -1;
+  std::vector<std::string> chat_eval{};
+  int64_t chat_eval_every = 200;
+  int64_t chat_eval_problems = 1024;
   int64_t sample_every = -1;
   int64_t sample_tokens = 128;
   std::vector<std::string> sample_prompts = {"Hello! Who are you?", "Why is the sky blue?",
@@ -98,9 +100,13 @@ void for_each_setting(Config& c, F&& f) {
     c.eval_every);
   f(SettingInfo{"eval-tokens", kEval, kFree, "TOKENS", "at most, and at most once through"},
     c.eval_tokens);
-  f(SettingInfo{"chat-eval-every", kEval, kFree, "STEPS",
-                "examine the model, also at the end; -1: at the end only; 0: never"},
+  f(SettingInfo{"chat-eval", kEval, kFree, "TASK",
+                "examine the model in it (arc-easy:test, gsm8k:test); may be repeated"},
+    c.chat_eval);
+  f(SettingInfo{"chat-eval-every", kEval, kFree, "STEPS", "also at the end; -1: at the end only"},
     c.chat_eval_every);
+  f(SettingInfo{"chat-eval-problems", kEval, kFree, "N", "the first so many of each; -1: all"},
+    c.chat_eval_problems);
   f(SettingInfo{"sample-every", kEval, kFree, "STEPS",
                 "answer the prompts, also at the end; -1: at the end only; 0: never"},
     c.sample_every);

@@ -12,7 +12,6 @@
 #include "core/parallel.h"
 #include "core/progress.h"
 #include "core/rng.h"
-#include "model/weights.h"
 
 namespace nanochat {
 
@@ -41,26 +40,17 @@ std::vector<TrainRow> policy_rows(std::span<const RolloutGroup> groups) {
 
 QuestionRunner::QuestionRunner(const Gpt& model, const Tokenizer& tokenizer,
                                const RolloutOptions& options)
-    : model_(model),
-      tokenizer_(tokenizer),
-      options_(options),
-      policy_(model.config(), model.backend(),
-              {.dtype = model.options().dtype,
-               .trainable = false,
-               .packed = model.options().dtype == DType::kBf16 ? WeightFormat::kBf16
-                                                               : WeightFormat::kF32}) {
+    : tokenizer_(tokenizer), options_(options), policy_(model) {
   if (options.max_new_tokens < 1 || options.max_new_tokens > model.config().sequence_len - 2) {
     throw UsageError("--max-new-tokens {}: 1 to {}, so that a question finds room in the context",
                      options.max_new_tokens, model.config().sequence_len - 2);
   }
 }
 
-void QuestionRunner::refresh() { pack_weights(model_, policy_); }
-
 std::vector<RolloutGroup> QuestionRunner::run(const Task& task, std::span<const int64_t> indices,
                                               std::span<const uint64_t> seeds,
                                               const RolloutOptions& options) {
-  const int64_t room = model_.config().sequence_len - options.max_new_tokens;
+  const int64_t room = policy_.model().config().sequence_len - options.max_new_tokens;
   std::vector<RolloutGroup> groups;
   std::vector<std::vector<int32_t>> prompts;
   std::vector<uint64_t> seeds_left;
@@ -76,7 +66,8 @@ std::vector<RolloutGroup> QuestionRunner::run(const Task& task, std::span<const 
     seeds_left.push_back(seeds[i]);
     indices_left.push_back(indices[i]);
   }
-  std::vector<Rollout> rollouts = roll_out(policy_, tokenizer_, prompts, seeds_left, options);
+  std::vector<Rollout> rollouts =
+      roll_out(policy_.model(), tokenizer_, prompts, seeds_left, options);
   for (size_t i = 0; i < prompts.size(); ++i) {
     RolloutGroup& group = groups.emplace_back(RolloutGroup{std::move(prompts[i]), {}, {}});
     const auto first = rollouts.begin() + static_cast<int64_t>(i) * options.num_samples;

@@ -50,12 +50,11 @@ struct RolloutStats {
 /// Renders a task's questions, has them answered by the policy, and judges the answers.
 class QuestionRunner {
  public:
-  /// The policy is the trained model's weights, packed for inference (GptOptions::packed). All
-  /// outlive this.
+  /// All outlive this.
   QuestionRunner(const Gpt& model, const Tokenizer& tokenizer, const RolloutOptions& options);
 
-  /// Takes over the model's weights of now; after every change of them.
-  void refresh();
+  /// As InferenceCopy.
+  void refresh() { policy_.refresh(); }
   /// Answers to the questions `indices` of the task. A question that with max_new_tokens does not
   /// fit the context is left out and counted. seeds[i]: of question i. Throws as the task.
   [[nodiscard]] std::vector<RolloutGroup> run(const Task& task, std::span<const int64_t> indices,
@@ -68,10 +67,9 @@ class QuestionRunner {
  private:
   void judge(const Task& task, int64_t index, RolloutGroup& group) const;
 
-  const Gpt& model_;
   const Tokenizer& tokenizer_;
   RolloutOptions options_;
-  Gpt policy_;
+  InferenceCopy policy_;
   int64_t left_out_ = 0;
 };
 

@@ -4,9 +4,23 @@
 
 #include "core/error.h"
 #include "engine/tools/calculator.h"
+#include "model/weights.h"
 #include "tokenizer/conversation.h"
 
 namespace nanochat {
+
+InferenceCopy::InferenceCopy(const Gpt& model)
+    : from_(model),
+      copy_(model.config(), model.backend(),
+            {.dtype = model.options().dtype,
+             .trainable = false,
+             .packed = model.options().dtype == DType::kBf16 ? WeightFormat::kBf16
+                                                             : WeightFormat::kF32}) {}
+
+Gpt& InferenceCopy::refresh() {
+  pack_weights(from_, copy_);
+  return copy_;
+}
 
 std::string Rollout::text(const Tokenizer& tokenizer) const {
   return tokenizer.decode(std::span(ids).first(ids.size() - (has_stop ? 1 : 0)));

@@ -9,9 +9,25 @@
 #include <vector>
 
 #include "engine/engine.h"
+#include "model/gpt.h"
 #include "tokenizer/tokenizer.h"
 
 namespace nanochat {
+
+/// A trained model's weights packed for inference (GptOptions::packed), in bf16 where it computes
+/// in it, else in f32.
+class InferenceCopy {
+ public:
+  /// `model` outlives the copy.
+  explicit InferenceCopy(const Gpt& model);
+  /// Takes over the weights of now; after every change of them.
+  Gpt& refresh();
+  [[nodiscard]] Gpt& model() noexcept { return copy_; }
+
+ private:
+  const Gpt& from_;
+  Gpt copy_;
+};
 
 struct RolloutOptions {
   int64_t num_samples = 1;  ///< of each prompt

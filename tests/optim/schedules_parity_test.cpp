@@ -126,5 +126,43 @@ TEST(SchedulesParityTest, Finetuning) {
   EXPECT_GT(found, 0);
 }
 
+// Modern's SFT goes by progress, ours by steps: the same, save in the warmup, where upstream begins
+// at almost nothing and we at one step's share.
+TEST(SchedulesParityTest, StagesByStepsFollowModernsSftByProgress) {
+  constexpr const char* kModern = "modern/schedules*.json";
+  const auto paths = test::find_fixtures(kModern);
+  if (paths.empty()) GTEST_SKIP() << test::missing_fixture(kModern);
+  const std::regex ratios(
+      "warmup_ratio=([0-9.]+) warmdown_ratio=([0-9.]+) final_lr_frac=([0-9.]+)");
+  int64_t found = 0;
+  for (const auto& path : paths) {
+    for (const auto& [name, functions] : test::load_json(path).at("finetune_schedules").items()) {
+      SCOPED_TRACE(name);
+      if (functions.contains("get_muon_momentum")) {
+        const json& table = functions.at("get_muon_momentum");
+        for (size_t i = 0; i < table.at("x").size(); ++i) {
+          expect_relative(classic_muon_momentum(table.at("x").at(i)), table.at("y").at(i));
+        }
+      }
+      std::smatch match;
+      if (!std::regex_search(name, match, ratios)) continue;
+      const LrScheduleConfig config{.warmup_ratio = std::stod(match[1]),
+                                    .warmdown_ratio = std::stod(match[2]),
+                                    .final_lr_frac = std::stod(match[3])};
+      const json& table = functions.at("get_lr_multiplier");
+      for (size_t i = 0; i < table.at("x").size(); ++i) {
+        const auto x = table.at("x").at(i).get<double>();
+        constexpr int64_t kSteps = 100;  // every x is so many of them
+        if (x < config.warmup_ratio) continue;
+        EXPECT_NEAR(classic_lr_multiplier(std::llround(x * kSteps), kSteps, config),
+                    table.at("y").at(i).get<double>(), 1e-12)
+            << x;
+        ++found;
+      }
+    }
+  }
+  EXPECT_GT(found, 10);
+}
+
 }  // namespace
 }  // namespace nanochat

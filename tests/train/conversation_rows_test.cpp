@@ -8,6 +8,7 @@
 #include <gtest/gtest.h>
 
 #include "core/error.h"
+#include "core/parallel.h"
 #include "support/refusal.h"
 #include "train/toy_task.h"
 
@@ -18,6 +19,9 @@ using nlohmann::ordered_json;
 using enum ConversationPacking;
 using test::small_tokenizer;
 using Ids = std::vector<int32_t>;
+
+// Rendering ahead on several threads is no use for so little.
+const bool one_thread = (set_num_threads(1), true);
 
 constexpr ConversationPacking kAll[] = {kStream, kRows, kBestFit};
 

@@ -156,17 +156,21 @@ TEST_F(FinetuneTest, LoadsTheMomentumOfTheSourceAndNothingElseOfItsOptimizer) {
   }
 }
 
-TEST_F(FinetuneTest, AnExaminationIsAskedWhenItIsDue) {
-  config_.chat_eval_every = 4;
-  int64_t asked = 0;
-  input_.chat_eval = [&](Gpt& model) {
-    EXPECT_EQ(model.config(), test::chat_config());
-    return nlohmann::ordered_json{{"Toy", 0.25 * static_cast<double>(++asked)}};
-  };
+TEST_F(FinetuneTest, ExamsAreTakenWhenTheyAreDue) {
+  config_.num_iterations = 40;
+  config_.init_lr_frac = 1;
+  config_.chat_eval_every = 20;
+  config_.chat_eval_problems = 5;
+  // Every answer ends alike; what it is before is learned too, in part.
+  std::vector<Conversation> same(10, test::asked_and_answered("say yes", "yes"));
+  input_.train = std::make_shared<test::ToyTask>(same);
+  input_.exams = {std::make_shared<test::ToyTask>(
+      same, [](int64_t, std::string_view text) { return text == "yes" ? 1 : 0; })};
   const StageResult r = train(run_named("a"));
-  EXPECT_EQ(asked, 2);
-  EXPECT_EQ(series("a", "chat/Toy"), (std::map<int64_t, double>{{4, 0.25}, {8, 0.5}}));
-  EXPECT_EQ(r.measures.at("chat").at("Toy"), 0.5);
+  const std::map<int64_t, double> accuracy = series("a", "chat/Toy");
+  ASSERT_EQ(accuracy.size(), 2);
+  EXPECT_EQ(accuracy.at(40), 1);
+  EXPECT_EQ(r.measures.at("chat").at("Toy"), 1);
 }
 
 TEST_F(FinetuneTest, WhatDoesNotFitTogetherIsRefusedInOneLine) {

@@ -35,7 +35,10 @@ class ToyTask final : public Task {
   TaskExample example(int64_t i) const override {
     return {.conversation = conversations_.at(static_cast<size_t>(i))};
   }
-  bool has_reward() const override { return static_cast<bool>(reward_); }
+  EvalType eval_type() const override { return reward_ ? EvalType::kGenerative : EvalType::kNone; }
+  bool evaluate(int64_t i, std::string_view response) const override {
+    return reward_(i, response) >= 1;
+  }
   double reward(int64_t i, std::string_view response) const override {
     return reward_(i, response);
   }
