@@ -136,7 +136,8 @@ TEST(SchedulesParityTest, StagesByStepsFollowModernsSftByProgress) {
       "warmup_ratio=([0-9.]+) warmdown_ratio=([0-9.]+) final_lr_frac=([0-9.]+)");
   int64_t found = 0;
   for (const auto& path : paths) {
-    for (const auto& [name, functions] : test::load_json(path).at("finetune_schedules").items()) {
+    const json file = test::load_json(path);
+    for (const auto& [name, functions] : file.at("finetune_schedules").items()) {
       SCOPED_TRACE(name);
       if (functions.contains("get_muon_momentum")) {
         const json& table = functions.at("get_muon_momentum");
