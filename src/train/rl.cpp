@@ -90,10 +90,12 @@ RlTraining::RlTraining(const RlConfig& config, const RlInput& input, const Token
       input_(input),
       tokenizer_(tokenizer),
       tasks_(split_tasks(config, input)) {
-  for (const auto& [flag, value] : {std::pair{"--examples-per-step", config.examples_per_step},
-                                    {"--num-samples", config.num_samples},
-                                    {"--device-batch-size", config.device_batch_size},
-                                    {"--eval-samples", config.eval_samples}}) {
+  const std::initializer_list<std::pair<const char*, int64_t>> counts{
+      {"--examples-per-step", config.examples_per_step},
+      {"--num-samples", config.num_samples},
+      {"--device-batch-size", config.device_batch_size},
+      {"--eval-samples", config.eval_samples}};
+  for (const auto& [flag, value] : counts) {
     if (value < 1) throw UsageError("{} {}: must be at least 1", flag, value);
   }
   compare(config);
