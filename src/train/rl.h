@@ -21,7 +21,7 @@ struct RlInput {
 /// Upstream's chat_rl (rollout_source.h has the maths): in each step some questions, several
 /// answers to each in one batch of the engine with the calculator at hand, rewards by the task, one
 /// update. Measures "reward", of the last step, and "pass@1", ..., "pass@<eval_samples>" on
-/// "eval_task".
+/// "eval_task"; an answer passes when its reward is 1.
 ///
 /// Upstream measures pass@k on the test questions while it trains. Here they are questions of the
 /// training split that are held out, unless others are given; the log and the metrics say which.
