@@ -54,3 +54,22 @@ function(nanochat_cpu_kernels isa macro)
   target_compile_options(nanochat_kernels_${isa} PRIVATE -O3 ${ARGN})
   target_link_libraries(nanochat_kernels_${isa} PRIVATE nanochat_flags)
 endfunction()
+
+# nanochat_embed(nanochat_report page_css path/to/page.css): puts a file into a library, between the
+# symbols nanochat_page_css and nanochat_page_css_end.
+function(nanochat_embed target symbol file)
+  set(source ${CMAKE_CURRENT_BINARY_DIR}/embed_${symbol}.cpp)
+  file(CONFIGURE OUTPUT ${source} CONTENT [=[
+__asm__(
+    ".section .rodata\n"
+    ".global nanochat_@symbol@\n"
+    ".global nanochat_@symbol@_end\n"
+    "nanochat_@symbol@:\n"
+    ".incbin \"@file@\"\n"
+    "nanochat_@symbol@_end:\n"
+    ".byte 0\n"
+    ".text\n");
+]=] @ONLY)
+  set_source_files_properties(${source} PROPERTIES OBJECT_DEPENDS ${file})
+  target_sources(${target} PRIVATE ${source})
+endfunction()

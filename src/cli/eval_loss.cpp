@@ -9,6 +9,7 @@
 #include "cli/interrupt.h"
 #include "cli/loaded_model.h"
 #include "cli/model.h"
+#include "cli/report_section.h"
 #include "cli/text_io.h"
 #include "core/arena.h"
 #include "core/error.h"
@@ -106,6 +107,12 @@ void run_eval_loss(const CommonOptions& common, const EvalLossOptions& options) 
       fmt::print("int8  {:.4f} bits per byte of val with weights in 8 bits ({:+.4f})\n", after,
                  after - before);
     }
+  }
+  if (model.checkpoint.state().value("stage", "") == "base") {
+    record_section(common, {.name = "base-model-loss",
+                            .model = model.found.name,
+                            .checkpoint = model.found.checkpoint,
+                            .results = result});
   }
   if (common.json) print_json(result);
 }

@@ -114,8 +114,6 @@ void add_eval(CLI::App& tok, CommonOptions& common, Action& action) {
   eval.add_option("--text-field", o->text_field, "the column or key that holds the text")
       ->type_name("NAME")
       ->capture_default_str();
-  eval.add_option("--report", o->report, "write the tables as markdown to this file too")
-      ->type_name("FILE");
   add_common_options(eval, common);
 }
 

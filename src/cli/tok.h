@@ -57,7 +57,6 @@ struct TokEvalOptions {
   std::vector<std::string> against;
   std::vector<std::string> data;
   std::string text_field = "text";
-  std::string report;  ///< markdown goes here too
 };
 void run_tok_eval(const CommonOptions& common, const TokEvalOptions& options);
 

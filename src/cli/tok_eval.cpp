@@ -9,10 +9,10 @@
 #include <nlohmann/json.hpp>
 #include <unistd.h>
 
+#include "cli/report_section.h"
 #include "cli/text_io.h"
 #include "cli/tok.h"
 #include "cli/tokenizer_store.h"
-#include "core/file.h"
 #include "core/log.h"
 #include "data/document_source.h"
 
@@ -75,13 +75,6 @@ nlohmann::ordered_json to_json(const EvalResult& result) {
   return {{"name", result.name}, {"vocab_size", result.vocab_size}, {"texts", std::move(texts)}};
 }
 
-std::string markdown(const EvalResult& ours, std::span<const EvalResult> others) {
-  std::string out = fmt::format("## Tokenizer evaluation\n\n{}", eval_markdown(ours));
-  for (const EvalResult& other : others)
-    out += fmt::format("\n{}", comparison_markdown(other, ours));
-  return out;
-}
-
 }  // namespace
 
 void run_tok_eval(const CommonOptions& common, const TokEvalOptions& options) {
@@ -97,20 +90,20 @@ void run_tok_eval(const CommonOptions& common, const TokEvalOptions& options) {
   for (const std::string& name : options.against) {
     others.push_back(result_of(common, name, short_name(name), texts));
   }
-  if (!options.report.empty()) write_file_atomically(options.report, markdown(ours, others));
 
-  if (common.json) {
-    auto result = to_json(ours);
-    result["name"] = options.tokenizer;
-    result["against"] = nlohmann::ordered_json::array();
-    for (const EvalResult& other : others) {
-      auto json = to_json(other);
-      for (size_t i = 0; i < ours.rows.size(); ++i) {
-        json["texts"][i]["relative_difference_percent"] =
-            relative_difference_percent(other.rows[i], ours.rows[i]);
-      }
-      result["against"].push_back(std::move(json));
+  auto result = to_json(ours);
+  result["name"] = options.tokenizer;
+  result["against"] = nlohmann::ordered_json::array();
+  for (const EvalResult& other : others) {
+    auto json = to_json(other);
+    for (size_t i = 0; i < ours.rows.size(); ++i) {
+      json["texts"][i]["relative_difference_percent"] =
+          relative_difference_percent(other.rows[i], ours.rows[i]);
     }
+    result["against"].push_back(std::move(json));
+  }
+  record_section(common, {.name = "tokenizer-evaluation", .results = result});
+  if (common.json) {
     print_json(result);
     return;
   }

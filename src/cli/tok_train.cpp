@@ -12,6 +12,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/interrupt.h"
+#include "cli/report_section.h"
 #include "cli/text_io.h"
 #include "cli/tok.h"
 #include "cli/tokenizer_store.h"
@@ -190,27 +191,28 @@ void run_tok_train(const CommonOptions& common, const TokTrainOptions& options) 
   interrupts.check();
   save_tokenizer(tokenizer, folder);
 
+  const nlohmann::ordered_json result{
+      {"path", folder.string()},
+      {"vocab_size", tokenizer.vocab_size()},
+      {"merges", merges.size()},
+      {"special_tokens", n_specials},
+      {"pattern", splitter.pattern()},
+      {"max_chars", options.max_chars},
+      {"doc_cap", options.doc_cap},
+      {"files", source.files().size()},
+      {"skipped_files", source.skipped().size()},
+      {"documents", corpus.documents},
+      {"cropped_documents", corpus.cropped_documents},
+      {"characters", corpus.characters},
+      {"bytes", corpus.bytes},
+      {"chunks", n_chunks},
+      {"distinct_chunks", n_distinct},
+      {"read_seconds", read_seconds},
+      {"train_seconds", seconds},
+      {"token_bytes", token_bytes_statistics(tokenizer)},
+  };
+  record_section(common, {.name = "tokenizer-training", .results = result});
   if (common.json) {
-    const nlohmann::ordered_json result{
-        {"path", folder.string()},
-        {"vocab_size", tokenizer.vocab_size()},
-        {"merges", merges.size()},
-        {"special_tokens", n_specials},
-        {"pattern", splitter.pattern()},
-        {"max_chars", options.max_chars},
-        {"doc_cap", options.doc_cap},
-        {"files", source.files().size()},
-        {"skipped_files", source.skipped().size()},
-        {"documents", corpus.documents},
-        {"cropped_documents", corpus.cropped_documents},
-        {"characters", corpus.characters},
-        {"bytes", corpus.bytes},
-        {"chunks", n_chunks},
-        {"distinct_chunks", n_distinct},
-        {"read_seconds", read_seconds},
-        {"train_seconds", seconds},
-        {"token_bytes", token_bytes_statistics(tokenizer)},
-    };
     print_json(result);
     return;
   }

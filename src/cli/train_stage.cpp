@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/interrupt.h"
+#include "cli/report_section.h"
 #include "cli/text_io.h"
 #include "cli/train.h"
 #include "core/error.h"
@@ -16,29 +17,28 @@ namespace {
 
 using nlohmann::ordered_json;
 
-void print_result(const CommonOptions& common, const std::string& stage, const std::string& name,
-                  const StageResult& r) {
-  if (common.json) {
-    ordered_json result{{"run", name},
-                        {"checkpoint", r.checkpoint.string()},
-                        {"step", r.step},
-                        {"num_iterations", r.num_iterations},
-                        {"num_params", r.num_params},
-                        {"flops_per_token", r.flops_per_token},
-                        {"tokens", r.total_tokens},
-                        {"train_loss", r.train_loss},
-                        {"val_bpb", nullptr},
-                        {"min_val_bpb", nullptr},
-                        {"seconds", r.seconds},
-                        {"tokens_per_second", r.tokens_per_second},
-                        {"mfu", r.mfu},
-                        {"data_wait_frac", r.wait_frac},
-                        {"start_seconds", r.start_seconds},
-                        {"peak_memory_bytes", r.peak_memory_bytes}};
-    result.update(r.measures);
-    print_json(result);
-    return;
-  }
+ordered_json to_json(const std::string& name, const StageResult& r) {
+  ordered_json result{{"run", name},
+                      {"checkpoint", r.checkpoint.string()},
+                      {"step", r.step},
+                      {"num_iterations", r.num_iterations},
+                      {"num_params", r.num_params},
+                      {"flops_per_token", r.flops_per_token},
+                      {"tokens", r.total_tokens},
+                      {"train_loss", r.train_loss},
+                      {"val_bpb", nullptr},
+                      {"min_val_bpb", nullptr},
+                      {"seconds", r.seconds},
+                      {"tokens_per_second", r.tokens_per_second},
+                      {"mfu", r.mfu},
+                      {"data_wait_frac", r.wait_frac},
+                      {"start_seconds", r.start_seconds},
+                      {"peak_memory_bytes", r.peak_memory_bytes}};
+  result.update(r.measures);
+  return result;
+}
+
+void print_result(const std::string& stage, const std::string& name, const StageResult& r) {
   fmt::print("{}:{}@{}: {} steps, loss {:.4f}", stage, name, r.step, r.step, r.train_loss);
   if (r.measures.contains("val_bpb")) {
     const double bpb = r.measures.at("val_bpb");
@@ -86,7 +86,11 @@ void run_stage(const CommonOptions& common, const std::string& stage, const std:
              result.num_iterations);
     interrupts.check();
   }
-  print_result(common, stage, name, result);
+  const ordered_json json = to_json(name, result);
+  record_training(common, stage, fmt::format("{}:{}@{}", stage, name, result.step),
+                  result.checkpoint, json);
+  if (common.json) return print_json(json);
+  print_result(stage, name, result);
 }
 
 }  // namespace nanochat::cli

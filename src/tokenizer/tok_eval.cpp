@@ -20,16 +20,6 @@ double ratio(double a, double b) noexcept { return b == 0 ? 0 : a / b; }
 /// whose characters are two columns wide, and fmt counts those right.
 std::string left(std::string_view text, int width) { return fmt::format("{:<{}}", text, width); }
 
-/// For a cell of a markdown table.
-std::string escaped(std::string_view text) {
-  std::string out;
-  for (const char c : text) {
-    if (c == '|') out += '\\';
-    out += c == '\n' ? ' ' : c;
-  }
-  return out;
-}
-
 enum class Winner : uint8_t { kBaseline, kOurs, kTie };
 
 Winner winner(const EvalRow& baseline, const EvalRow& ours) {
@@ -103,18 +93,6 @@ std::string eval_table(const EvalResult& result) {
   return out;
 }
 
-std::string eval_markdown(const EvalResult& result) {
-  std::string out =
-      "| Text Type | Bytes | Characters | Tokens | Bytes/Token | Characters/Token | Tokens/Second "
-      "|\n|---|---:|---:|---:|---:|---:|---:|\n";
-  for (const EvalRow& row : result.rows) {
-    fmt::format_to(std::back_inserter(out), "| {} | {} | {} | {} | {:.2f} | {:.2f} | {} |\n",
-                   escaped(row.name), row.bytes, row.characters, row.tokens, row.bytes_per_token(),
-                   row.characters_per_token(), static_cast<int64_t>(row.tokens_per_second()));
-  }
-  return out;
-}
-
 std::string comparison_table(const EvalResult& baseline, const EvalResult& ours, bool colored) {
   check_same_texts(baseline, ours);
   constexpr std::string_view kGreen = "\x1b[92m", kRed = "\x1b[91m", kPlain = "\x1b[0m";
@@ -145,25 +123,6 @@ std::string comparison_table(const EvalResult& baseline, const EvalResult& ours,
            painted(tokens_and_ratio(own), best == Winner::kOurs, tie) +
            fmt::format("{:<13}{}\n",
                        fmt::format("{:+.1f}%", relative_difference_percent(theirs, own)), name);
-  }
-  return out;
-}
-
-std::string comparison_markdown(const EvalResult& baseline, const EvalResult& ours) {
-  check_same_texts(baseline, ours);
-  const std::string base_name = escaped(baseline.name);
-  const std::string our_name = escaped(ours.name);
-  std::string out = fmt::format(
-      "### Comparison with {0}\n\n"
-      "| Text Type | Bytes | {0} Tokens | {0} Ratio | {1} Tokens | {1} Ratio | Relative Diff % |\n"
-      "|---|---:|---:|---:|---:|---:|---:|\n",
-      base_name, our_name);
-  for (size_t i = 0; i < ours.rows.size(); ++i) {
-    const EvalRow& theirs = baseline.rows[i];
-    const EvalRow& own = ours.rows[i];
-    fmt::format_to(std::back_inserter(out), "| {} | {} | {} | {:.2f} | {} | {:.2f} | {:+.1f}% |\n",
-                   escaped(own.name), own.bytes, theirs.tokens, theirs.bytes_per_token(),
-                   own.tokens, own.bytes_per_token(), relative_difference_percent(theirs, own));
   }
   return out;
 }

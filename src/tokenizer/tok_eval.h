@@ -55,13 +55,10 @@ struct EvalResult {
 
 /// One line per text: bytes, characters, tokens, bytes and characters per token, tokens per second.
 [[nodiscard]] std::string eval_table(const EvalResult& result);
-[[nodiscard]] std::string eval_markdown(const EvalResult& result);
 
 /// Upstream's comparison: tokens and bytes per token of both, the relative difference, and who is
 /// better. Both must be of the same texts. `colored`: the better one green, the other red (ANSI).
 [[nodiscard]] std::string comparison_table(const EvalResult& baseline, const EvalResult& ours,
                                            bool colored = false);
-/// The same as a table of the report's section "Tokenizer evaluation", with upstream's columns.
-[[nodiscard]] std::string comparison_markdown(const EvalResult& baseline, const EvalResult& ours);
 
 }  // namespace nanochat

@@ -331,18 +331,15 @@ TEST_F(TokTest, EvalComparesAndReports) {
   ASSERT_EQ(tok({"train", "--data", data, "--vocab-size", "265", "--out", "bytes"}).exit_code, 0);
   folder_.write("samples/1.txt", "Kato merin.");
   folder_.write("samples/2.txt", "Solba ren.");
-  const std::string report = (folder_ / "report.md").string();
   const Words words{"eval",      "--tokenizer", "small",
                     "--against", "bytes",       "--data",
-                    data,        "--data",      (folder_ / "samples").string(),
-                    "--report",  report};
+                    data,        "--data",      (folder_ / "samples").string()};
   const ProgramResult table = tok(words);
   ASSERT_EQ(table.exit_code, 0) << table.err;
   for (const char* part : {"Ours", "bytes", "chinese", "other", "samples-train", "samples-val"}) {
     EXPECT_NE(table.out.find(part), std::string::npos) << part << "\n" << table.out;
   }
   EXPECT_EQ(table.out.find('\x1b'), std::string::npos) << "no colours into a file";
-  EXPECT_TRUE(file_bytes(report).starts_with("## Tokenizer evaluation\n"));
 
   const json result = tok_json(words);
   EXPECT_EQ(result["name"], "small");
