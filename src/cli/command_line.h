@@ -21,6 +21,9 @@ void add_tok_commands(CLI::App& app, CommonOptions& common, Action& action);
 
 /// nanochat plan.
 void add_plan_command(CLI::App& app, CommonOptions& common, Action& action);
+/// The flags that say what machine a plan is for.
+struct PlanCommandOptions;
+void add_plan_device_options(CLI::App& command, PlanCommandOptions& options);
 
 /// nanochat data ...
 void add_data_commands(CLI::App& app, CommonOptions& common, Action& action);
@@ -53,5 +56,7 @@ void add_chat_command(CLI::App& app, CommonOptions& common, Action& action);
 
 /// nanochat report.
 void add_report_command(CLI::App& app, CommonOptions& common, Action& action);
+/// nanochat speedrun.
+void add_speedrun_command(CLI::App& app, CommonOptions& common, Action& action);
 
 }  // namespace nanochat::cli

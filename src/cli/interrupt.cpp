@@ -27,6 +27,8 @@ InterruptGuard::~InterruptGuard() {
   ::sigaction(SIGTERM, &old_terminate_, nullptr);
 }
 
+int InterruptGuard::signal() const noexcept { return caught_signal; }
+
 bool InterruptGuard::requested() const noexcept { return caught_signal != 0; }
 
 void InterruptGuard::check() const {

@@ -27,6 +27,8 @@ class InterruptGuard {
   InterruptGuard(const InterruptGuard&) = delete;
   InterruptGuard& operator=(const InterruptGuard&) = delete;
 
+  /// Which one there was; 0: none.
+  [[nodiscard]] int signal() const noexcept;
   /// There was one.
   [[nodiscard]] bool requested() const noexcept;
   /// Throws Interrupted when there was one.

@@ -94,6 +94,7 @@ void run(int argc, char** argv) {
   add_bench_commands(app, common, action);
   add_chat_command(app, common, action);
   add_report_command(app, common, action);
+  add_speedrun_command(app, common, action);
 
   check_command_words(app, argc, argv);
   try {

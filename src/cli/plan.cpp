@@ -133,32 +133,6 @@ PlanDevice gpu_device(const PlanCommandOptions& o) {
   return d;
 }
 
-PlanDevice device_of(const PlanCommandOptions& o) {
-  for (const auto& [flag, value] :
-       {std::pair{"--gflops", o.gflops}, {"--memory-gib", o.memory_gib}, {"--mfu", o.mfu}}) {
-    if (value != -1) require_positive(flag, value);
-  }
-  if (o.device == "gpu" && o.measure) {
-    throw UsageError("--measure times this CPU: leave out --device gpu");
-  }
-  const bool cpu =
-      o.device == "cpu" || (o.device.empty() && (o.measure || (o.gflops > 0 && o.gpu.empty())));
-  if (o.measure && !o.gpu.empty()) {
-    throw UsageError("--measure times this CPU, not a {}: leave one out", o.gpu);
-  }
-  PlanDevice d = cpu ? cpu_device(o) : gpu_device(o);
-  if (o.gflops > 0) d.peak_flops = 1e9 * o.gflops;
-  if (o.memory_gib > 0) d.memory_bytes = static_cast<int64_t>(o.memory_gib * (int64_t{1} << 30));
-  if (o.mfu > 0) d.mfu = o.mfu;
-  if (o.price_per_hour != -1) {
-    if (!(o.price_per_hour >= 0 && o.price_per_hour < 1e9)) {
-      throw UsageError("--price {:g}: expected dollars an hour", o.price_per_hour);
-    }
-    d.price_per_hour = o.price_per_hour;
-  }
-  return d;
-}
-
 ordered_json to_json(const MemoryPlan& m) {
   return {{"weights_bytes", m.weights},
           {"gradients_bytes", m.gradients},
@@ -243,6 +217,32 @@ ordered_json to_json(const Plan& p) {
 }
 
 }  // namespace
+
+PlanDevice device_of(const PlanCommandOptions& o) {
+  for (const auto& [flag, value] :
+       {std::pair{"--gflops", o.gflops}, {"--memory-gib", o.memory_gib}, {"--mfu", o.mfu}}) {
+    if (value != -1) require_positive(flag, value);
+  }
+  if (o.device == "gpu" && o.measure) {
+    throw UsageError("--measure times this CPU: leave out --device gpu");
+  }
+  const bool cpu =
+      o.device == "cpu" || (o.device.empty() && (o.measure || (o.gflops > 0 && o.gpu.empty())));
+  if (o.measure && !o.gpu.empty()) {
+    throw UsageError("--measure times this CPU, not a {}: leave one out", o.gpu);
+  }
+  PlanDevice d = cpu ? cpu_device(o) : gpu_device(o);
+  if (o.gflops > 0) d.peak_flops = 1e9 * o.gflops;
+  if (o.memory_gib > 0) d.memory_bytes = static_cast<int64_t>(o.memory_gib * (int64_t{1} << 30));
+  if (o.mfu > 0) d.mfu = o.mfu;
+  if (o.price_per_hour != -1) {
+    if (!(o.price_per_hour >= 0 && o.price_per_hour < 1e9)) {
+      throw UsageError("--price {:g}: expected dollars an hour", o.price_per_hour);
+    }
+    d.price_per_hour = o.price_per_hour;
+  }
+  return d;
+}
 
 void run_plan(const CommonOptions& common, const PlanCommandOptions& options) {
   const Depths depths = parse_depths(options.depths);

@@ -25,6 +25,9 @@ struct PlanCommandOptions {
   bool measure = false;
 };
 
+/// Where the options say that the run will be. Throws UsageError.
+[[nodiscard]] PlanDevice device_of(const PlanCommandOptions& options);
+
 /// Throws UsageError.
 void run_plan(const CommonOptions& common, const PlanCommandOptions& options);
 

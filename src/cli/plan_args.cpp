@@ -60,7 +60,9 @@ void add_run_options(CLI::App& plan, PlanCommandOptions& o) {
       ->group("Run");
 }
 
-void add_device_options(CLI::App& plan, PlanCommandOptions& o) {
+}  // namespace
+
+void add_plan_device_options(CLI::App& plan, PlanCommandOptions& o) {
   plan.add_option("--device", o.device, "where it will run; cpu: this machine")
       ->check(one_of({"gpu", "cpu"}))
       ->type_name("gpu|cpu")
@@ -97,15 +99,13 @@ void add_device_options(CLI::App& plan, PlanCommandOptions& o) {
       ->group("Device");
 }
 
-}  // namespace
-
 void add_plan_command(CLI::App& app, CommonOptions& common, Action& action) {
   const auto o = std::make_shared<PlanCommandOptions>();
   CLI::App& plan =
       add_command(app, "plan", "what a training run will be: sizes, steps, memory, time, cost",
                   common, action, o, run_plan);
   add_run_options(plan, *o);
-  add_device_options(plan, *o);
+  add_plan_device_options(plan, *o);
   add_common_options(plan, common);
 }
 

@@ -257,8 +257,7 @@
     const label = el('span.dim', {});
     const show = (i) => {
       label.textContent = 'step ' + format(run.samples[i].step);
-      texts.replaceChildren(...run.samples[i].texts.map((text) =>
-        el('blockquote', {}, typeof text === 'string' ? text : sampleText(text))));
+      texts.replaceChildren(...run.samples[i].texts.map(sampleOf));
     };
     const last = run.samples.length - 1;
     const slider = el('input', {type: 'range', min: 0, max: last, value: last, 'aria-label': 'step',
@@ -267,9 +266,13 @@
     return el('div.card', {}, el('div.chart-head', {}, el('h3', {}, 'What ' + run.tag + ' writes'),
                                  last > 0 ? slider : null, label), texts);
   }
-  function sampleText(sample) {
-    if (sample === null || typeof sample !== 'object') return String(sample);
-    return Object.entries(sample).map(([key, value]) => key + ': ' + format(value)).join('\n');
+  // A text, or an object with a prompt, an answer and whatever else is known of it.
+  function sampleOf(sample) {
+    if (sample === null || typeof sample !== 'object') return el('blockquote', {}, String(sample));
+    const {prompt, answer, ...others} = sample;
+    const notes = Object.entries(others).map(([key, value]) => key + ' ' + format(value)).join(', ');
+    return el('blockquote', {}, prompt === undefined ? null : el('span.dim', {}, String(prompt) + '\n'),
+              answer === undefined ? null : String(answer), notes ? el('span.dim', {}, '\n' + notes) : null);
   }
 
   function linesOf(runs, chart) {
