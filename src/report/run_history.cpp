@@ -1,11 +1,9 @@
 #include "report/run_history.h"
 
 #include <algorithm>
-#include <ranges>
-#include <string_view>
+#include <fstream>
 
 #include "core/error.h"
-#include "core/file.h"
 #include "train/metrics.h"
 #include "train/model_name.h"
 
@@ -18,10 +16,10 @@ using Json = nlohmann::ordered_json;
 /// Times of all lines in the order they were written, those about steps that were trained again
 /// too: they took their time. A line that says "resumed" begins anew.
 double active_seconds(const fs::path& file) {
-  const std::string text = read_file(file, int64_t{4} << 30);
   double sum = 0, before = 0;
-  for (const auto part : std::views::split(std::string_view(text), '\n')) {
-    const Json line = Json::parse(part.begin(), part.end(), nullptr, /*allow_exceptions=*/false);
+  std::ifstream lines(file);
+  for (std::string part; std::getline(lines, part);) {
+    const Json line = Json::parse(part, nullptr, /*allow_exceptions=*/false);
     if (!line.is_object() || !line.contains("time") || !line["time"].is_number()) continue;
     const double time = line["time"];
     if (before > 0 && !line.contains("resumed")) sum += std::max(0.0, time - before);
@@ -54,10 +52,10 @@ RunHistory read_run_history(const fs::path& run_folder, size_t max_points) {
 std::vector<RunHistory> find_run_histories(const fs::path& base_dir,
                                            std::vector<std::string>& problems) {
   std::vector<RunHistory> runs;
-  for (const std::string_view stage : kStages | std::views::reverse) {
+  for (auto stage = kStages.rbegin(); stage != kStages.rend(); ++stage) {  // kStages: last first
     std::vector<fs::path> folders;
     std::error_code error;
-    for (const auto& entry : fs::directory_iterator(base_dir / "runs" / stage, error)) {
+    for (const auto& entry : fs::directory_iterator(base_dir / "runs" / *stage, error)) {
       if (fs::exists(entry.path() / kMetricsFileName, error)) folders.push_back(entry.path());
     }
     std::ranges::sort(folders);
@@ -80,8 +78,8 @@ Curve thin_out(Curve curve, size_t max_points) {
   for (size_t i = 0; i < stretches; ++i) {
     const auto begin = curve.begin() + static_cast<ptrdiff_t>(1 + i * (n - 2) / stretches);
     const auto end = curve.begin() + static_cast<ptrdiff_t>(1 + (i + 1) * (n - 2) / stretches);
-    auto [low, high] = std::ranges::minmax_element(std::ranges::subrange(begin, end), {},
-                                                   &Curve::value_type::second);
+    auto [low, high] = std::minmax_element(
+        begin, end, [](const auto& a, const auto& b) { return a.second < b.second; });
     if (high < low) std::swap(low, high);
     thin.push_back(*low);
     if (high != low) thin.push_back(*high);

@@ -1,4 +1,4 @@
-/// Text files of src/tasks/texts/ that are part of the program (cmake/embed_text.cmake).
+/// Text files of src/tasks/texts/ that are part of the program (nanochat_embed).
 #pragma once
 
 #include <string_view>
