@@ -2,40 +2,10 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cmath>
 #include <map>
 #include <string_view>
 
 namespace nanochat {
-namespace {
-
-/// Of a mean of centred accuracies, from those of the tasks; nothing when one is not known.
-std::optional<double> error_of_mean(const std::vector<TaskScore>& scores) {
-  double sum = 0;
-  for (const TaskScore& score : scores) {
-    const auto error = score.standard_error();
-    if (!error) return std::nullopt;
-    sum += std::pow(*error / (1 - score.baseline), 2);
-  }
-  if (scores.empty()) return std::nullopt;
-  return std::sqrt(sum) / static_cast<double>(scores.size());
-}
-
-/// Of results.chatcore: of the tasks in chatcore_tasks, or all.
-std::optional<double> chatcore_error(const nlohmann::ordered_json& results) {
-  std::vector<TaskScore> scores = task_scores(results);
-  const auto names = results.find("chatcore_tasks");
-  if (names != results.end() && names->is_array()) {
-    std::erase_if(scores, [&](const TaskScore& score) {
-      return std::find(names->begin(), names->end(), score.name) == names->end();
-    });
-    if (scores.size() != names->size()) return std::nullopt;
-  }
-  return error_of_mean(scores);
-}
-
-}  // namespace
-
 Report gather_report(const std::filesystem::path& base_dir, nlohmann::ordered_json system) {
   Report report{.generated = std::chrono::duration<double>(
                                  std::chrono::system_clock::now().time_since_epoch())
@@ -58,10 +28,10 @@ std::vector<SummaryRow> summary_of(const std::vector<Section>& sections) {
     const auto i = static_cast<size_t>(column - kReportStages.begin());
     const std::vector<TaskScore> scores = task_scores(section.results);
     if (const auto value = number_at(section.results, "core_metric")) {
-      core.cells[i] = SummaryCell{*value, error_of_mean(scores), 0};
+      core.cells[i] = SummaryCell{*value, number_at(section.results, "core_metric_error"), 0};
     }
     if (const auto value = number_at(section.results, "chatcore")) {
-      chatcore.cells[i] = SummaryCell{*value, chatcore_error(section.results), 0};
+      chatcore.cells[i] = SummaryCell{*value, number_at(section.results, "chatcore_error"), 0};
     }
     if (!section.name.starts_with("chat-evaluation")) continue;  // CORE's tasks have their section
     for (const TaskScore& score : scores) {

@@ -59,17 +59,25 @@ Section from_json(const Json& json) {
   return s;
 }
 
-/// The mean of the centred accuracies of the named tasks; nothing when one is missing.
-std::optional<double> mean_centered(const Json& names, const std::vector<TaskScore>& scores) {
-  if (!names.is_array() || names.empty()) return std::nullopt;
-  double sum = 0;
+/// Those of the named tasks; nothing when one is missing.
+std::optional<std::vector<TaskScore>> scores_named(const Json& names,
+                                                   const std::vector<TaskScore>& all) {
+  if (!names.is_array()) return std::nullopt;
+  std::vector<TaskScore> scores;
   for (const Json& name : names) {
     const auto found =
-        std::ranges::find_if(scores, [&](const TaskScore& score) { return name == score.name; });
-    if (found == scores.end()) return std::nullopt;
-    sum += found->centered();
+        std::ranges::find_if(all, [&](const TaskScore& score) { return name == score.name; });
+    if (found == all.end()) return std::nullopt;
+    scores.push_back(*found);
   }
-  return sum / static_cast<double>(names.size());
+  return scores;
+}
+
+/// results[key], the mean of these, and its standard error.
+void put_mean(Json& results, const std::string& key, const std::vector<TaskScore>& scores) {
+  if (const auto mean = mean_centered(scores)) results[key] = *mean;
+  const auto error = mean_centered_error(scores);
+  results[key + "_error"] = error ? Json(*error) : Json();
 }
 
 }  // namespace
@@ -159,13 +167,15 @@ void merge_results(const Json& before, Json& now) {
   for (const auto& [name, score] : old_tasks->items()) {
     if (!now["tasks"].contains(name)) now["tasks"][name] = score;
   }
-  for (const char* const key : {"core_metric", "chatcore", "chatcore_cat"}) {
-    if (!number_at(now, key) && number_at(before, key)) now[key] = before[key];
-  }
-  if (!before.contains("chatcore_tasks") || now.contains("chatcore_tasks")) return;
-  now["chatcore_tasks"] = before["chatcore_tasks"];
-  if (const auto mean = mean_centered(now["chatcore_tasks"], task_scores(now))) {
-    now["chatcore"] = *mean;
+  const std::vector<TaskScore> scores = task_scores(now);
+  if (now.contains("core_metric")) put_mean(now, "core_metric", scores);
+  constexpr std::string_view kTasks = "_tasks";
+  for (const auto& [key, names] : before.items()) {  // "chatcore_tasks"
+    if (!key.ends_with(kTasks)) continue;
+    const auto named = scores_named(names, scores);
+    if (!named) continue;
+    now[key] = names;
+    put_mean(now, key.substr(0, key.size() - kTasks.size()), *named);
   }
 }
 
@@ -184,6 +194,24 @@ std::optional<double> number_at(const Json& json, std::string_view key) {
 std::optional<double> TaskScore::standard_error() const {
   if (examples <= 0) return std::nullopt;
   return std::sqrt(std::max(0.0, accuracy * (1 - accuracy)) / static_cast<double>(examples));
+}
+
+std::optional<double> mean_centered(const std::vector<TaskScore>& scores) {
+  if (scores.empty()) return std::nullopt;
+  double sum = 0;
+  for (const TaskScore& score : scores) sum += score.centered();
+  return sum / static_cast<double>(scores.size());
+}
+
+std::optional<double> mean_centered_error(const std::vector<TaskScore>& scores) {
+  if (scores.empty()) return std::nullopt;
+  double sum = 0;
+  for (const TaskScore& score : scores) {
+    const auto error = score.standard_error();
+    if (!error) return std::nullopt;
+    sum += std::pow(*error / (1 - score.baseline), 2);
+  }
+  return std::sqrt(sum) / static_cast<double>(scores.size());
 }
 
 std::vector<TaskScore> task_scores(const Json& results) {

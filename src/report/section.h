@@ -12,8 +12,8 @@
 ///   }
 ///
 /// Keys of results that the summary reads, all optional:
-///   core_metric    CORE
-///   chatcore       ChatCORE; with chatcore_tasks, the names it is the mean of
+///   core_metric    CORE, the mean of all tasks; with core_metric_error, its standard error
+///   chatcore       ChatCORE; with chatcore_error, and chatcore_tasks, the names it is the mean of
 ///   tasks          {"GSM8K": {"accuracy": 0.25, "examples": 1319, "baseline": 0, "centered":
 ///   0.25}} val_bpb, num_params, tokens, flops, tokens_per_second, mfu
 #pragma once
@@ -84,8 +84,8 @@ void write_section(const std::filesystem::path& base_dir, Section section);
 /// Removes all sections, report.md and report.html. Throws IoError.
 void remove_report(const std::filesystem::path& base_dir);
 
-/// Tasks of `before` that `now` does not have join it. A chatcore that only `before` has is
-/// computed again from the joined tasks that it is the mean of.
+/// Tasks of `before` that `now` does not have join it. Means are computed again from the joined
+/// tasks: core_metric, and every "x" for which `before` has "x_tasks", such as chatcore.
 void merge_results(const nlohmann::ordered_json& before, nlohmann::ordered_json& now);
 
 /// "2026-01-31T10:00:00Z".
@@ -105,6 +105,10 @@ struct TaskScore {
   /// Of the accuracy, as the mean of so many zeros and ones; nothing when examples is 0.
   [[nodiscard]] std::optional<double> standard_error() const;
 };
+/// Means of the centred accuracies are CORE and ChatCORE; nothing when there is none, or one whose
+/// examples are not told.
+[[nodiscard]] std::optional<double> mean_centered(const std::vector<TaskScore>& scores);
+[[nodiscard]] std::optional<double> mean_centered_error(const std::vector<TaskScore>& scores);
 /// In the order they stand in results.tasks; those without an accuracy are left out.
 [[nodiscard]] std::vector<TaskScore> task_scores(const nlohmann::ordered_json& results);
 

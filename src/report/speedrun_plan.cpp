@@ -74,7 +74,7 @@ std::vector<PresetStage> small_world(const std::string& synth, std::string_view 
        "--save-every 30 --keep 2",
        5e5},
       {"eval-mid",
-       "eval chat mid:{tag} --task world:test:200 world-calculator:test:100 spelling-bee:test:100 "
+       "eval chat mid:{tag} --task world:200,world-calculator:100,spelling-bee:100 "
        "--max-new-tokens 96"},
       {"sft",
        "train sft --source mid:{tag} --run {tag} --mixture world:train:3000 "
@@ -84,7 +84,7 @@ std::vector<PresetStage> small_world(const std::string& synth, std::string_view 
        "--init-lr-frac 0.2",
        3e5},
       {"eval-sft",
-       "eval chat sft:{tag} --task world:test:200 world-calculator:test:100 spelling-bee:test:100 "
+       "eval chat sft:{tag} --task world:200,world-calculator:100,spelling-bee:100 "
        "--max-new-tokens 96"},
       {"rl",
        "train rl --source sft:{tag} --run {tag} --task world-arithmetic:train:2000 "
@@ -93,7 +93,7 @@ std::vector<PresetStage> small_world(const std::string& synth, std::string_view 
        "--save-every 10 --keep 2",
        2e5},
       {"eval-rl",
-       "eval chat rl:{tag} --task world:test:200 world-calculator:test:100 spelling-bee:test:100 "
+       "eval chat rl:{tag} --task world:200,world-calculator:100,spelling-bee:100 "
        "--max-new-tokens 96"},
       {"report", "report"},
   };
@@ -132,7 +132,7 @@ std::vector<PresetStage> classic(int depth, int shards, std::string_view tokeniz
       {"sft", "train sft --source mid:{tag} --run {tag} --save-every 200 --keep 2", 1e7},
       {"eval-sft", "eval chat sft:{tag}"},
       {"rl", "train rl --source sft:{tag} --run {tag} --task gsm8k:train --keep 2", 3e7, true},
-      {"eval-rl", "eval chat rl:{tag} --task gsm8k:test", 0, true},
+      {"eval-rl", "eval chat rl:{tag} --task gsm8k", 0, true},
       {"report", "report"},
   };
 }
@@ -162,7 +162,7 @@ std::vector<PresetStage> cpu() {
        "--save-every 100 --keep 2",
        4.9e6},
       {"eval-mid",
-       "eval chat mid:{tag} --task arc-easy:test gsm8k:test spelling-bee:test --max-problems 20 "
+       "eval chat mid:{tag} --task arc-easy,gsm8k,spelling-bee --max-problems 20 "
        "--max-new-tokens 128"},
       {"sft",
        "train sft --source mid:{tag} --run {tag} --mixture arc-easy:train gsm8k:train:1000 "
@@ -171,7 +171,7 @@ std::vector<PresetStage> cpu() {
        "--save-every 50 --keep 2",
        2e6},
       {"eval-sft",
-       "eval chat sft:{tag} --task arc-easy:test gsm8k:test spelling-bee:test --max-problems 20 "
+       "eval chat sft:{tag} --task arc-easy,gsm8k,spelling-bee --max-problems 20 "
        "--max-new-tokens 128"},
       {"report", "report"},
   };

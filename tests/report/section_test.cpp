@@ -110,7 +110,20 @@ TEST_F(SectionTest, OneTasksEvaluationAddsToAnEarlierOneOfTheSameWeights) {
   EXPECT_EQ(scores[0].examples, 400) << "the newer one";
   EXPECT_EQ(scores[1].name, "A");
   EXPECT_DOUBLE_EQ(*number_at(s.results, "chatcore"), (0.5 + (0.7 - 0.25) / 0.75) / 2);
+  const double a = std::sqrt(0.5 * 0.5 / 100), b = std::sqrt(0.7 * 0.3 / 400) / 0.75;
+  EXPECT_DOUBLE_EQ(*number_at(s.results, "chatcore_error"), std::sqrt(a * a + b * b) / 2);
   EXPECT_EQ(s.seconds, 20) << "both evaluations";
+}
+
+TEST_F(SectionTest, CoreIsTheMeanOfAllTasksThatWereEvaluatedOfTheSameWeights) {
+  const auto core = [](Json results) {
+    Section s = evaluation("aa", std::move(results));
+    s.name = "base-model-evaluation";
+    return s;
+  };
+  write(core({{"tasks", {{"A", task(0.5, 100)}, {"B", task(0.4, 100)}}}, {"core_metric", 0.45}}));
+  write(core({{"tasks", {{"A", task(0.7, 100)}}}, {"core_metric", 0.7}}));
+  EXPECT_DOUBLE_EQ(*number_at(read("base-model-evaluation").results, "core_metric"), 0.55);
 }
 
 TEST_F(SectionTest, OtherWeightsUnderTheSameNameReplaceWhatWasThere) {

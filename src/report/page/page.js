@@ -16,8 +16,13 @@
     {title: 'Tokens per second', keys: ['train/tok_per_sec'], zero: true},
     {title: 'MFU, %', keys: ['train/mfu'], scale: 100, zero: true},
     {title: 'Gradient norm', keys: ['train/grad_norm']},
+    {title: 'Reward', keys: ['rl/reward']},
+    {title: 'Solved within k answers (pass@k)', pattern: /^eval\/(pass@\d+)$/},
+    {title: 'Exams', pattern: /^chat\/(.*)$/},
+    {title: 'Length of answers, tokens', keys: ['rl/length']},
+    {title: 'Validation loss', keys: ['val/loss']},
   ];
-  const kNotDrawn = new Set(['val/bytes', 'train/dt', 'train/wait']);
+  const kNotDrawn = new Set(['val/bytes', 'train/dt', 'train/wait', 'train/tokens', 'train/supervised', 'eval/questions']);
 
   // el('p.dim', {title: 'x'}, 'text', child): an element.
   function el(what, attributes, ...children) {
@@ -113,7 +118,7 @@
                 ticks: {maxTicksLimit: 6, callback: (y) => short(y)}},
           },
           plugins: {
-            legend: {display: false},
+            legend: {display: Boolean(options.pattern), labels: {boxWidth: 10, boxHeight: 10}},
             tooltip: tooltip({callbacks: {
               title: (items) => items.length ? 'step ' + format(items[0].parsed.x) : '',
               label: (item) => ' ' + item.dataset.label + ': ' + format(item.parsed.y),
@@ -275,15 +280,21 @@
               answer === undefined ? null : String(answer), notes ? el('span.dim', {}, '\n' + notes) : null);
   }
 
+  // A chart has one line for each run and key: two keys are a smooth and a raw one; the keys that
+  // fit a pattern have colours of their own, as long as there is one run.
   function linesOf(runs, chart) {
     const lines = [];
     for (const run of runs) {
-      chart.keys.forEach((key, i) => {
+      const keys = chart.keys || Object.keys(run.curves).filter((key) => chart.pattern.test(key))
+          .sort((a, b) => a.localeCompare(b, 'en', {numeric: true}));
+      keys.forEach((key, i) => {
         const curve = run.curves[key];
         if (!curve || !curve.x.length) return;
         const scale = chart.scale || 1;
-        lines.push({label: run.tag + (chart.keys.length > 1 ? (i ? ' (each step)' : ' (smooth)') : ''), colour: run.colour,
-                    faint: i > 0, x: curve.x, y: curve.y.map((y) => y * scale), run});
+        const name = chart.pattern ? ' ' + key.match(chart.pattern)[1] : keys.length < 2 ? '' : i ? ' (each step)' : ' (smooth)';
+        lines.push({label: chart.pattern && runs.length === 1 ? name.trim() : run.tag + name,
+                    colour: chart.pattern && runs.length === 1 ? kColours[i % kColours.length] : run.colour,
+                    faint: !chart.pattern && i > 0, x: curve.x, y: curve.y.map((y) => y * scale), run});
       });
     }
     return lines.sort((a, b) => a.faint - b.faint);
@@ -310,9 +321,9 @@
         return chip;
       })));
     }
-    const drawn = new Set(kCharts.flatMap((chart) => chart.keys));
-    const others = [...new Set(runs.flatMap((run) => Object.keys(run.curves)))]
-        .filter((key) => !drawn.has(key) && !kNotDrawn.has(key)).sort();
+    const isDrawn = (key) => kNotDrawn.has(key) ||
+        kCharts.some((chart) => chart.keys ? chart.keys.includes(key) : chart.pattern.test(key));
+    const others = [...new Set(runs.flatMap((run) => Object.keys(run.curves)))].filter((key) => !isDrawn(key)).sort();
     const grid = el('div.charts', {});
     for (const chart of [...kCharts, ...others.map((key) => ({title: key, keys: [key]}))]) {
       const lines = linesOf(runs, chart);
