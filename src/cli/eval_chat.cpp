@@ -10,6 +10,7 @@
 
 #include "cli/eval.h"
 #include "cli/eval_output.h"
+#include "cli/report_section.h"
 #include "cli/text_io.h"
 #include "cli/tools.h"
 #include "core/error.h"
@@ -117,7 +118,8 @@ class ChatExam {
  private:
   std::vector<Exam> make_exams();
   void leave_out(const std::string& name, const Error& why);
-  void print(const std::string& model) const;
+  [[nodiscard]] nlohmann::ordered_json to_json(const std::string& model) const;
+  void print(const nlohmann::ordered_json& json) const;
 
   const CommonOptions& common_;
   const EvalChatOptions& options_;
@@ -185,10 +187,12 @@ void ChatExam::run() {
     output.finish(scores_.back());
   }
   output.commit_records();
-  print(model.found.name);
+  const nlohmann::ordered_json json = to_json(model.found.name);
+  record_evaluation(common_, model, "chat-evaluation", json);
+  print(json);
 }
 
-void ChatExam::print(const std::string& model) const {
+nlohmann::ordered_json ChatExam::to_json(const std::string& model) const {
   nlohmann::ordered_json json{{"model", model},
                               {"tasks", scores_json(scores_)},
                               {"missing", missing_},
@@ -196,6 +200,10 @@ void ChatExam::print(const std::string& model) const {
                               {"num_samples", options_.num_samples},
                               {"temperature", options_.temperature}};
   json.update(chat_core_json(scores_));
+  return json;
+}
+
+void ChatExam::print(const nlohmann::ordered_json& json) const {
   if (common_.json) return print_json(json);
   for (const auto& [key, name] :
        {std::pair{"chatcore", "ChatCORE"}, std::pair{"chatcore_5", "ChatCORE without SpellingBee"},

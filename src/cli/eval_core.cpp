@@ -8,6 +8,7 @@
 
 #include "cli/eval.h"
 #include "cli/eval_output.h"
+#include "cli/report_section.h"
 #include "cli/text_io.h"
 #include "core/error.h"
 #include "core/log.h"
@@ -95,6 +96,7 @@ void run_eval_core(const CommonOptions& common, const EvalCoreOptions& options) 
                                     {"tokens", result.stats.tokens},
                                     {"computed_tokens", result.stats.computed},
                                     {"csv", csv.string()}};
+  record_evaluation(common, model, "base-model-evaluation", json);
   if (common.json) return print_json(json);
   fmt::print("{:<32} {:>18}\n", "CORE", with_error(result.metric(), error));
 }

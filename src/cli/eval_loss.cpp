@@ -108,12 +108,7 @@ void run_eval_loss(const CommonOptions& common, const EvalLossOptions& options) 
                  after - before);
     }
   }
-  if (model.checkpoint.state().value("stage", "") == "base") {
-    record_section(common, {.name = "base-model-loss",
-                            .model = model.found.name,
-                            .checkpoint = model.found.checkpoint,
-                            .results = result});
-  }
+  record_evaluation(common, model, "base-model-loss", result);
   if (common.json) print_json(result);
 }
 

@@ -45,4 +45,16 @@ void record_training(const CommonOptions& common, const std::string& stage, std:
                           .results = results});
 }
 
+void record_evaluation(const CommonOptions& common, const LoadedModel& model, std::string name,
+                       const nlohmann::ordered_json& results) {
+  const std::string stage = model.checkpoint.state().value("stage", "");
+  if (name == "chat-evaluation") name += "-" + stage;
+  const SectionInfo* const info = find_section_info(name);
+  if (info == nullptr || info->stage != stage) return;
+  record_section(common, {.name = name,
+                          .model = model.found.name,
+                          .checkpoint = model.found.checkpoint,
+                          .results = results});
+}
+
 }  // namespace nanochat::cli

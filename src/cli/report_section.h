@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/commands.h"
+#include "cli/loaded_model.h"
 
 namespace nanochat::cli {
 
@@ -27,5 +28,11 @@ void record_section(const CommonOptions& common, SectionContents contents);
 void record_training(const CommonOptions& common, const std::string& stage, std::string model,
                      const std::filesystem::path& checkpoint,
                      const nlohmann::ordered_json& results);
+
+/// The same for what has been measured of a model, if the section is for models of its stage: the
+/// report has no place for the CORE of a chat model. "chat-evaluation" stands for the one of the
+/// model's stage.
+void record_evaluation(const CommonOptions& common, const LoadedModel& model, std::string name,
+                       const nlohmann::ordered_json& results);
 
 }  // namespace nanochat::cli

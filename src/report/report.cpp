@@ -26,7 +26,7 @@ std::vector<SummaryRow> summary_of(const std::vector<Section>& sections) {
     const auto column = std::ranges::find(kReportStages, find_section_info(section.name)->stage);
     if (column == kReportStages.end()) continue;
     const auto i = static_cast<size_t>(column - kReportStages.begin());
-    const std::vector<TaskScore> scores = task_scores(section.results);
+    const std::vector<EvalScore> scores = task_scores(section.results);
     if (const auto value = number_at(section.results, "core_metric")) {
       core.cells[i] = SummaryCell{*value, number_at(section.results, "core_metric_error"), 0};
     }
@@ -34,10 +34,10 @@ std::vector<SummaryRow> summary_of(const std::vector<Section>& sections) {
       chatcore.cells[i] = SummaryCell{*value, number_at(section.results, "chatcore_error"), 0};
     }
     if (!section.name.starts_with("chat-evaluation")) continue;  // CORE's tasks have their section
-    for (const TaskScore& score : scores) {
-      SummaryRow& row = tasks[score.name];
-      row.metric = score.name;
-      row.cells[i] = SummaryCell{score.accuracy, score.standard_error(), score.examples};
+    for (const EvalScore& score : scores) {
+      SummaryRow& row = tasks[score.task];
+      row.metric = score.task;
+      row.cells[i] = SummaryCell{*score.accuracy(), score.standard_error(), score.total};
     }
   }
   std::vector<SummaryRow> rows;

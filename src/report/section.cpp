@@ -60,13 +60,13 @@ Section from_json(const Json& json) {
 }
 
 /// Those of the named tasks; nothing when one is missing.
-std::optional<std::vector<TaskScore>> scores_named(const Json& names,
-                                                   const std::vector<TaskScore>& all) {
+std::optional<std::vector<EvalScore>> scores_named(const Json& names,
+                                                   const std::vector<EvalScore>& all) {
   if (!names.is_array()) return std::nullopt;
-  std::vector<TaskScore> scores;
+  std::vector<EvalScore> scores;
   for (const Json& name : names) {
     const auto found =
-        std::ranges::find_if(all, [&](const TaskScore& score) { return name == score.name; });
+        std::ranges::find_if(all, [&](const EvalScore& score) { return name == score.task; });
     if (found == all.end()) return std::nullopt;
     scores.push_back(*found);
   }
@@ -74,7 +74,7 @@ std::optional<std::vector<TaskScore>> scores_named(const Json& names,
 }
 
 /// results[key], the mean of these, and its standard error.
-void put_mean(Json& results, const std::string& key, const std::vector<TaskScore>& scores) {
+void put_mean(Json& results, const std::string& key, const std::vector<EvalScore>& scores) {
   if (const auto mean = mean_centered(scores)) results[key] = *mean;
   const auto error = mean_centered_error(scores);
   results[key + "_error"] = error ? Json(*error) : Json();
@@ -167,7 +167,7 @@ void merge_results(const Json& before, Json& now) {
   for (const auto& [name, score] : old_tasks->items()) {
     if (!now["tasks"].contains(name)) now["tasks"][name] = score;
   }
-  const std::vector<TaskScore> scores = task_scores(now);
+  const std::vector<EvalScore> scores = task_scores(now);
   if (now.contains("core_metric")) put_mean(now, "core_metric", scores);
   constexpr std::string_view kTasks = "_tasks";
   for (const auto& [key, names] : before.items()) {  // "chatcore_tasks"
@@ -191,41 +191,19 @@ std::optional<double> number_at(const Json& json, std::string_view key) {
   return found->get<double>();
 }
 
-std::optional<double> TaskScore::standard_error() const {
-  if (examples <= 0) return std::nullopt;
-  return std::sqrt(std::max(0.0, accuracy * (1 - accuracy)) / static_cast<double>(examples));
-}
-
-std::optional<double> mean_centered(const std::vector<TaskScore>& scores) {
-  if (scores.empty()) return std::nullopt;
-  double sum = 0;
-  for (const TaskScore& score : scores) sum += score.centered();
-  return sum / static_cast<double>(scores.size());
-}
-
-std::optional<double> mean_centered_error(const std::vector<TaskScore>& scores) {
-  if (scores.empty()) return std::nullopt;
-  double sum = 0;
-  for (const TaskScore& score : scores) {
-    const auto error = score.standard_error();
-    if (!error) return std::nullopt;
-    sum += std::pow(*error / (1 - score.baseline), 2);
-  }
-  return std::sqrt(sum) / static_cast<double>(scores.size());
-}
-
-std::vector<TaskScore> task_scores(const Json& results) {
-  std::vector<TaskScore> scores;
+std::vector<EvalScore> task_scores(const Json& results) {
+  std::vector<EvalScore> scores;
   const auto tasks = results.find("tasks");
   if (tasks == results.end() || !tasks->is_object()) return scores;
   for (const auto& [name, task] : tasks->items()) {
     const auto accuracy = number_at(task, "accuracy");
-    if (!accuracy) continue;
+    const double examples = number_at(task, "examples").value_or(0);
     const double baseline = number_at(task, "baseline").value_or(0);
-    scores.push_back({.name = name,
-                      .accuracy = *accuracy,
-                      .examples = static_cast<int64_t>(number_at(task, "examples").value_or(0)),
-                      .baseline = baseline < 1 ? baseline : 0});
+    if (!accuracy || *accuracy < 0 || *accuracy > 1 || examples < 1) continue;
+    scores.push_back({.task = name,
+                      .baseline = baseline < 1 ? baseline : 0,
+                      .correct = std::llround(*accuracy * examples),
+                      .total = std::llround(examples)});
   }
   return scores;
 }

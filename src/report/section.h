@@ -28,6 +28,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "eval/score.h"
+
 namespace nanochat {
 
 struct SectionInfo {
@@ -95,21 +97,8 @@ void merge_results(const nlohmann::ordered_json& before, nlohmann::ordered_json&
 [[nodiscard]] std::optional<double> number_at(const nlohmann::ordered_json& json,
                                               std::string_view key);
 
-/// What an evaluation says of one task.
-struct TaskScore {
-  std::string name;
-  double accuracy = 0;
-  int64_t examples = 0;  ///< 0: not told
-  double baseline = 0;   ///< of guessing
-  [[nodiscard]] double centered() const { return (accuracy - baseline) / (1 - baseline); }
-  /// Of the accuracy, as the mean of so many zeros and ones; nothing when examples is 0.
-  [[nodiscard]] std::optional<double> standard_error() const;
-};
-/// Means of the centred accuracies are CORE and ChatCORE; nothing when there is none, or one whose
-/// examples are not told.
-[[nodiscard]] std::optional<double> mean_centered(const std::vector<TaskScore>& scores);
-[[nodiscard]] std::optional<double> mean_centered_error(const std::vector<TaskScore>& scores);
-/// In the order they stand in results.tasks; those without an accuracy are left out.
-[[nodiscard]] std::vector<TaskScore> task_scores(const nlohmann::ordered_json& results);
+/// In the order they stand in results.tasks, as scores_json wrote them; those without an accuracy
+/// or a number of examples are left out.
+[[nodiscard]] std::vector<EvalScore> task_scores(const nlohmann::ordered_json& results);
 
 }  // namespace nanochat
