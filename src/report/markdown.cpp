@@ -160,15 +160,18 @@ std::string examples_text(const SummaryRow& row) {
 
 std::string summary_text(const Report& report) {
   std::string out = "## Summary\n\n";
-  const auto line = [&out](const std::string& metric, const std::string& examples,
-                           const std::array<std::string, 4>& cells) {
-    out += fmt::format("| {:<15} | {:>8} | {:<14} | {:<14} | {:<14} | {:<14} |\n", metric, examples,
-                       cells[0], cells[1], cells[2], cells[3]);
+  const std::vector<SummaryRow> rows = summary_of(report.sections);
+  size_t width = 15;
+  for (const SummaryRow& row : rows) width = std::max(width, plain(row.metric).size());
+  const auto line = [&out, width](const std::string& metric, const std::string& examples,
+                                  const std::array<std::string, 4>& cells) {
+    out += fmt::format("| {:<{}} | {:>8} | {:<14} | {:<14} | {:<14} | {:<14} |\n", metric, width,
+                       examples, cells[0], cells[1], cells[2], cells[3]);
   };
   line("Metric", "Examples", {"BASE", "MID", "SFT", "RL"});
   const std::string rule(16, '-');
-  out += fmt::format("|{}-|{:->9}:|{}|{}|{}|{}|\n", rule, "", rule, rule, rule, rule);
-  const std::vector<SummaryRow> rows = summary_of(report.sections);
+  out += fmt::format("|{}|{:->9}:|{}|{}|{}|{}|\n", std::string(width + 2, '-'), "", rule, rule,
+                     rule, rule);
   for (const SummaryRow& row : rows) {
     line(plain(row.metric), examples_text(row),
          {cell_text(row.cells[0]), cell_text(row.cells[1]), cell_text(row.cells[2]),

@@ -157,5 +157,20 @@ TEST_F(ReportTest, ASpeedrunGoesThroughItsStagesAndASecondOneHasNothingLeftToDo)
   for (const json& stage : json::parse(again.out)["stages"]) EXPECT_EQ(stage["skipped"], true);
 }
 
+TEST_F(ReportTest, EveryCommandOfEveryPresetIsOneThatTheProgramTakes) {
+  for (const char* preset : {"tiny", "cpu", "d20", "d26", "d32", "chinese"}) {
+    const ProgramResult plan =
+        run({"speedrun", "--preset", preset, "--rl", "--dry-run", "--json", "--gpu", "h100"});
+    ASSERT_EQ(plan.exit_code, 0) << plan.err;
+    for (const json& stage : json::parse(plan.out)["stages"]) {
+      const std::vector<std::string> command = stage["command"];
+      if (command[0] == "data" || command[0] == "report") continue;
+      const ProgramResult result = run(command);
+      EXPECT_EQ(result.exit_code, 4) << preset << " " << stage.dump() << "\n"
+                                     << "understood, but nothing is there: " << result.err;
+    }
+  }
+}
+
 }  // namespace
 }  // namespace nanochat::test
