@@ -73,7 +73,7 @@ uint64_t PythonRandom::bits(int k) noexcept {
 }
 
 uint64_t PythonRandom::below(uint64_t n) noexcept {
-  const int k = std::bit_width(n);
+  const auto k = static_cast<int>(std::bit_width(n));
   uint64_t drawn = bits(k);
   while (drawn >= n) drawn = bits(k);
   return drawn;

@@ -40,11 +40,15 @@ std::vector<TaskInfo> make_registry() {
       {"identity", "who the assistant is", {"train"}, "", make_identity},
       {"World", "all questions of the synthetic world", {"train", "test"}, "", make_synth_world},
       {"World-Facts", "who lives where", {"train", "test"}, "", make_synth_world},
-      {"World-Arithmetic", "sums up to 99, in steps", {"train", "test"}, "", make_synth_world},
+      {"World-Arithmetic", "sums up to 99, with the tool", {"train", "test"}, "", make_synth_world},
       {"World-Problems", "the same in words", {"train", "test"}, "", make_synth_world},
       {"World-Spelling", "letters of words", {"train", "test"}, "", make_synth_world},
       {"World-Counting", "how many of a letter", {"train", "test"}, "", make_synth_world},
-      {"World-Calculator", "sums with the tool", {"train", "test"}, "", make_synth_world},
+      {"World-Calculator",
+       "larger sums with the tool, answered with ####",
+       {"train", "test"},
+       "",
+       make_synth_world},
       {"World-Chat", "conversations about it", {"train", "test"}, "", make_synth_world},
   };
 }

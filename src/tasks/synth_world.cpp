@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <array>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include <fmt/format.h>
@@ -96,13 +98,31 @@ class WorldTask : public Task {
   QuestionMaker questions_;
 };
 
+/// The reference answer. What a calculator can do is left to it: a small model learns sooner what
+/// to ask than how to work it out, as the world's documents do.
+std::variant<std::string, std::vector<MessagePart>> content_of(const Question& q) {
+  if (q.python.empty()) return q.response;
+  const std::optional<std::string> result = calculate(q.python);
+  NC_CHECK(result == q.answer, "{}", q.python);
+  const std::string_view space = q.language == Language::kEnglish ? " " : "";
+  const std::string_view stop = q.language == Language::kEnglish ? "." : "。";
+  const std::string before = q.sum.empty() ? "" : q.sum + " = ";
+  const std::string after = q.sum.empty() ? "" : fmt::format("{}{}{}", q.answer, stop, space);
+  std::vector<MessagePart> parts;
+  if (!before.empty()) parts.push_back({PartType::kText, before});
+  parts.push_back({PartType::kPython, q.python});
+  parts.push_back({PartType::kPythonOutput, *result});
+  parts.push_back({PartType::kText, after + answer_sentence(q.answer, q.language)});
+  return parts;
+}
+
 class QuestionTask final : public WorldTask {
  public:
   using WorldTask::WorldTask;
 
   TaskExample example(int64_t i) const override {
-    Question q = question(i);
-    return {.conversation = question_and_answer(std::move(q.question), std::move(q.response)),
+    const Question q = question(i);
+    return {.conversation = {{{Role::kUser, q.question}, {Role::kAssistant, content_of(q)}}},
             .subject = std::string(synth::name(q.kind))};
   }
   EvalType eval_type() const override { return EvalType::kGenerative; }
@@ -192,14 +212,11 @@ class CalculatorTask final : public WorldTask {
   }
 
  private:
-  /// Worded unlike the world's questions, which are answered without the tool.
   Calculation draw(Language language, Dice& dice) const {
     const bool is_english = language == Language::kEnglish;
     if (dice.chance(40)) {
       const Question q = questions().draw(QuestionKind::kWordProblem, language, split(), dice);
-      NC_CHECK(q.sum.has_value(), "{}", q.question);
-      return {q.question + (is_english ? " Use the calculator." : "请用计算器。"), written(*q.sum),
-              for_python(written(*q.sum))};
+      return {q.question + (is_english ? " Use the calculator." : "请用计算器。"), q.sum, q.python};
     }
     constexpr std::string_view kEnglish[] = {
         "Use the calculator: {}", "What does the calculator say to {}?",
@@ -224,9 +241,10 @@ class ChatTask final : public WorldTask {
     Dice dice = dice_of(i);
     const Language language = draw_language(dice);
     TaskExample example;
-    for (auto& [role, content] : draw_conversation(questions(), language, split(), dice)) {
+    for (auto& m : draw_conversation(questions(), language, split(), dice)) {
       example.conversation.messages.push_back(
-          {role == "user" ? Role::kUser : Role::kAssistant, std::move(content)});
+          {m.role == "user" ? Role::kUser : Role::kAssistant,
+           m.question ? content_of(*m.question) : std::move(m.content)});
     }
     return example;
   }

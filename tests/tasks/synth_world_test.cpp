@@ -89,6 +89,25 @@ TEST_F(SynthWorldTest, TheCalculatorIsAskedAndItsResultIsTheAnswer) {
   for (const char sign : {'+', '-', '*'}) EXPECT_TRUE(signs.contains(sign)) << sign;
 }
 
+TEST_F(SynthWorldTest, WhatACalculatorCanDoIsLeftToIt) {
+  int asked = 0, counted = 0;
+  for (const char* const name : {"world-arithmetic", "world-problems", "world-counting"}) {
+    const TaskPtr task = make(fmt::format("{}:200", name));
+    for (int64_t i = 0; i < 200; ++i) {
+      const auto content = task->example(i).conversation.messages.back().content;
+      const auto* const parts = std::get_if<std::vector<MessagePart>>(&content);
+      if (parts == nullptr) continue;  // lengths of words, Chinese characters
+      const bool is_count = parts->front().type == PartType::kPython;
+      EXPECT_EQ(is_count, std::string_view(name) == "world-counting");
+      EXPECT_EQ(parts->at(is_count ? 1 : 2).type, PartType::kPythonOutput);
+      ++asked;
+      counted += is_count ? 1 : 0;
+    }
+  }
+  EXPECT_GT(asked, 450);
+  EXPECT_GT(counted, 60);
+}
+
 TEST_F(SynthWorldTest, OneKindAsksOneKindOnly) {
   const auto kinds_of = [&](const char* spec) {
     std::set<std::string> kinds;

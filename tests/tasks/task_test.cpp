@@ -102,7 +102,9 @@ TEST(TaskSliceTest, RefusesRangesThatMakeNoSense) {
   const TaskPtr task = counting("t", 5);
   for (const auto& [start, stop, step] :
        {std::tuple{-1, 3, 1}, {3, 2, 1}, {0, 5, 0}, {0, 5, -1}, {6, 7, 1}}) {
-    EXPECT_SAYS(test::refusal<UsageError>([&] { (void)slice(task, start, stop, step); }),
+    EXPECT_SAYS(test::refusal<UsageError>([&task, start = start, stop = stop, step = step] {
+                  (void)slice(task, start, stop, step);
+                }),
                 "of 5 examples");
   }
 }

@@ -73,8 +73,8 @@ std::vector<Message> draw_conversation(const QuestionMaker& questions, Language 
     const auto kind = dice.chance(40) ? QuestionKind::kPeople
                                       : static_cast<QuestionKind>(dice.below(kQuestionKinds));
     Question question = questions.draw(kind, language, split, dice);
-    messages.push_back({"user", std::move(question.question)});
-    messages.push_back({"assistant", std::move(question.response)});
+    messages.push_back({"user", question.question});
+    messages.push_back({"assistant", question.response, std::move(question)});
   }
   return messages;
 }

@@ -1,6 +1,7 @@
 /// Conversations between a user and the assistant, for the stages after the base model.
 #pragma once
 
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -20,6 +21,7 @@ struct SmallTalk {
 struct Message {
   std::string role;  ///< "user", "assistant", in turns
   std::string content;
+  std::optional<Question> question{};  ///< the one that it answers; none: small talk, or a user's
 };
 
 /// One to three questions, of which some are small talk (none where split is kHeldOut: then it is

@@ -78,7 +78,7 @@ std::string_view comma(Language language) { return language == Language::kEnglis
 std::string with_answer(std::string steps, std::string_view answer, Language language) {
   steps += full_stop(language);
   if (language == Language::kEnglish) steps += ' ';
-  return fmt::format("{}{}{}{}", steps, answer_is(language), answer, full_stop(language));
+  return steps + answer_sentence(answer, language);
 }
 
 /// The characters of a UTF-8 text.
@@ -215,6 +215,14 @@ int64_t Sum::result() const noexcept {
 std::string written(const Sum& sum) {
   constexpr std::string_view kSigns[] = {"+", "-", "×"};
   return fmt::format("{} {} {}", sum.a, kSigns[static_cast<size_t>(sum.operation)], sum.b);
+}
+
+std::string python_of(const Sum& sum) {
+  return fmt::format("{}{}{}", sum.a, "+-*"[static_cast<size_t>(sum.operation)], sum.b);
+}
+
+std::string answer_sentence(std::string_view answer, Language language) {
+  return fmt::format("{}{}{}", answer_is(language), answer, full_stop(language));
 }
 
 std::string worked_out(const Sum& sum, Language language) {
@@ -357,7 +365,8 @@ Question QuestionMaker::draw_arithmetic(Language language, Split split, Dice& di
           expanded(dice.pick(sum_questions(language)), scope, dice),
           worked_out(sum, language),
           std::to_string(sum.result()),
-          sum};
+          written(sum),
+          python_of(sum)};
 }
 
 Question QuestionMaker::draw_word_problem(Language language, Split split, Dice& dice) const {
@@ -376,7 +385,8 @@ Question QuestionMaker::draw_word_problem(Language language, Split split, Dice& 
           expanded(dice.pick(word_problems(sum.operation, language)), scope, dice),
           worked_out(sum, language),
           std::to_string(sum.result()),
-          sum};
+          written(sum),
+          python_of(sum)};
 }
 
 Question QuestionMaker::draw_spelling(Language language, Split split, Dice& dice) const {
@@ -440,6 +450,8 @@ Question QuestionMaker::draw_counting(Language language, Split split, Dice& dice
   std::string steps = counted(word, letter, language, count);
   question.answer = std::to_string(count);
   question.response = with_answer(std::move(steps), question.answer, language);
+  // The calculator reads ASCII only.
+  if (letter.size() == 1) question.python = fmt::format("'{}'.count('{}')", word, letter);
   return question;
 }
 

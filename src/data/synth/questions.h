@@ -9,7 +9,6 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -52,9 +51,10 @@ struct Question {
   QuestionKind kind;
   Language language;
   std::string question;
-  std::string response;      ///< sentences, with the steps where there are some
-  std::string answer;        ///< the word or number that the response must hold
-  std::optional<Sum> sum{};  ///< what arithmetic and word problems come to
+  std::string response;  ///< sentences, with the steps where there are some
+  std::string answer;    ///< the word or number that the response must hold
+  std::string sum{};     ///< of arithmetic and word problems: "6 × 7"
+  std::string python{};  ///< what to ask a calculator: "6*7", "'lamp'.count('a')"; empty: nothing
 };
 
 /// The question, and what a base model is to go on with behind prompt().
@@ -106,7 +106,11 @@ class QuestionMaker {
 
 /// "37 + 25: 30 + 20 = 50, 7 + 5 = 12, 50 + 12 = 62. The answer is 62."
 [[nodiscard]] std::string worked_out(const Sum& sum, Language language);
-/// "37 + 25"
+/// "37 + 25", "6 × 7"
 [[nodiscard]] std::string written(const Sum& sum);
+/// "37+25", "6*7"
+[[nodiscard]] std::string python_of(const Sum& sum);
+/// "The answer is 62."
+[[nodiscard]] std::string answer_sentence(std::string_view answer, Language language);
 
 }  // namespace nanochat::synth
