@@ -8,6 +8,8 @@
 #include "cli/tokenizer_store.h"
 #include "cli/train.h"
 #include "core/error.h"
+#include "core/log.h"
+#include "eval/core_tasks.h"
 #include "train/base.h"
 
 namespace nanochat::cli {
@@ -39,6 +41,16 @@ std::vector<std::string> default_data(const CommonOptions& common) {
   return found;
 }
 
+/// Of the base folder, where none is named. Without one the run goes on, and says so.
+void find_bundle(const CommonOptions& common, BaseTrainConfig& config) {
+  if (config.core_metric_every == 0 || !config.core_bundle.empty()) return;
+  try {
+    config.core_bundle = find_core_bundle(common.base_dir).string();
+  } catch (const NotFoundError& e) {
+    log_info("no CORE metric: {}", e.what());
+  }
+}
+
 }  // namespace
 
 void run_train_base(const CommonOptions& common, const TrainBaseOptions& options) {
@@ -47,6 +59,7 @@ void run_train_base(const CommonOptions& common, const TrainBaseOptions& options
   if (config.sample_prompts.size() == 1 && config.sample_prompts[0].empty()) {
     config.sample_prompts.clear();
   }
+  find_bundle(common, config);
   const std::string name =
       options.run.run.empty() ? fmt::format("d{}", config.depth) : options.run.run;
   static_cast<void>(stage_folder(common, "base", name));  // refuses before anything is loaded

@@ -112,7 +112,7 @@ std::vector<uint32_t> numpy_permutation_42(int64_t n) {
   NC_CHECK(0 <= n && n < int64_t{1} << 32, "permutation of {}", n);
   // PCG64 (O'Neill 2014: a 128-bit LCG, XSL-RR output), in the state that SeedSequence(42) gives
   // it.
-  using U128 = unsigned __int128;
+  __extension__ typedef unsigned __int128 U128;  // what -Wpedantic asks for
   const auto wide = [](uint64_t high, uint64_t low) { return static_cast<U128>(high) << 64 | low; };
   const U128 multiplier = wide(2549297995355413924U, 4865540595714422341U);
   const U128 increment = wide(0xfa505436c9a8416eU, 0x66caf2e28d25abffU);

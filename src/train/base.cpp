@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include <fmt/format.h>
@@ -12,6 +13,8 @@
 #include "data/token_loader.h"
 #include "engine/generate.h"
 #include "eval/bits_per_byte.h"
+#include "eval/core.h"
+#include "eval/core_tasks.h"
 #include "train/loader_source.h"
 
 namespace nanochat {
@@ -47,6 +50,7 @@ class BaseTraining final : public Stage {
       log_warning("skipped: {}", reason);
   }
   void evaluate(int64_t step);
+  void core_metric(int64_t step);
   void sample(int64_t step);
 
   const BaseTrainConfig& config_;
@@ -55,6 +59,7 @@ class BaseTraining final : public Stage {
   DataSplit split_;
   std::vector<int32_t> token_bytes_;
   int64_t micro_batches_ = 0, num_iterations_ = 0;
+  std::vector<CoreTask> core_tasks_;
   std::unique_ptr<LoaderSource> source_;
 };
 
@@ -90,6 +95,10 @@ BaseTraining::BaseTraining(const BaseTrainConfig& config, const Tokenizer& token
                                            loader_options(/*endless=*/true), micro_batches_, data);
   std::vector<TrainerEvent> events{
       event("evaluate", config.eval_every, config.eval_every > 0, &BaseTraining::evaluate)};
+  if (config.core_metric_every != 0 && !config.core_bundle.empty()) {
+    core_tasks_ = read_core_tasks(config.core_bundle);
+    events.push_back(event("core", config.core_metric_every, false, &BaseTraining::core_metric));
+  }
   if (config.sample_every != 0 && !config.sample_prompts.empty()) {
     events.push_back(event("sample", config.sample_every, false, &BaseTraining::sample));
   }
@@ -143,6 +152,27 @@ void BaseTraining::evaluate(int64_t step) {
   metrics().write(step, {{"val/bpb", value}, {"val/bytes", bpb.bytes}});
   remember({{"val_bpb", value},
             {"min_val_bpb", std::min(value, measures().value("min_val_bpb", value))}});
+}
+
+void BaseTraining::core_metric(int64_t step) {
+  struct Interrupted {};
+  CoreOptions options{.max_per_task = config_.core_metric_max_per_task};
+  options.on_progress = [this](const CoreProgress& /*progress*/) {
+    if (is_interrupted()) throw Interrupted();
+  };
+  CoreResult result;
+  try {
+    result = evaluate_core(model(), tokenizer_, core_tasks_, options);
+  } catch (const Interrupted&) {
+    return;  // half a measurement is none
+  }
+  const std::optional<double> metric = result.metric();
+  if (!metric) {
+    return log_warning("step {:05} | no file of CORE's tasks is in {}", step, config_.core_bundle);
+  }
+  log_info("step {:05} | CORE {:.4f} over {} tasks", step, *metric, result.tasks.size());
+  metrics().write(step, {{"core_metric", *metric}, {"core_tasks", result.tasks.size()}});
+  remember({{"core_metric", *metric}});
 }
 
 void BaseTraining::sample(int64_t step) {

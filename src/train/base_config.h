@@ -34,6 +34,9 @@ struct BaseTrainConfig : OptimizerSettings, CheckpointSettings, MachineSettings 
   // Evaluation
   int64_t eval_every = 250;
   int64_t eval_tokens = 20 * 524288;
+  int64_t core_metric_every = 2000;
+  int64_t core_metric_max_per_task = 500;
+  std::string core_bundle{};
   int64_t sample_every = 2000;
   std::vector<std::string> sample_prompts = {"The capital of France is",
                                              "The chemical symbol of gold is",
@@ -104,6 +107,17 @@ void for_each_setting(Config& c, F&& f) {
     c.eval_every);
   f(SettingInfo{"eval-tokens", kEval, kFree, "TOKENS", "at most, and at most once through"},
     c.eval_tokens);
+  f(SettingInfo{"core-metric-every", kEval, kFree, "STEPS",
+                "the CORE metric, also at the end; -1: at the end only; 0: never. Left out where "
+                "its bundle is not there"},
+    c.core_metric_every);
+  f(SettingInfo{"core-metric-max-per-task", kEval, kFree, "N", "examples of each task; -1: all"},
+    c.core_metric_max_per_task);
+  f(
+      SettingInfo{
+          "core-bundle", kEval, kFree, "FOLDER",
+          "tasks of the metric. Default: what nanochat data download core-eval-bundle fetched"},
+      c.core_bundle);
   f(SettingInfo{"sample-every", kEval, kFree, "STEPS",
                 "continue the prompts, also at the end; -1: at the end only; 0: never"},
     c.sample_every);

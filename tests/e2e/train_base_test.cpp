@@ -15,7 +15,9 @@
 #include <nlohmann/json.hpp>
 #include <sys/mount.h>
 
+#include "eval/core_bundle.h"
 #include "support/program.h"
+#include "support/refusal.h"
 
 namespace nanochat {
 namespace {
@@ -376,6 +378,28 @@ TEST_F(TrainBaseTest, AProfileIsATraceOfSomeSteps) {
   const nlohmann::json& events = trace.is_array() ? trace : trace.at("traceEvents");
   EXPECT_TRUE(std::ranges::any_of(
       events, [](const nlohmann::json& e) { return e.at("name") == "matmul"; }));
+}
+
+TEST_F(TrainBaseTest, TheCoreMetricIsMeasuredWhereItsBundleIs) {
+  const test::CoreBundle bundle;
+  const ProgramResult r =
+      train("core", {"--core-bundle", bundle.path().string(), "--core-metric-every=20",
+                     "--core-metric-max-per-task=-1", "--num-iterations=30"});
+  ASSERT_EQ(r.exit_code, 0) << r.err;
+  std::vector<int64_t> steps;
+  std::istringstream lines(test::file_bytes(run_folder("core") / "metrics.jsonl"));
+  for (std::string line; std::getline(lines, line);) {
+    const auto record = nlohmann::json::parse(line);
+    if (!record.contains("core_metric")) continue;
+    steps.push_back(record.at("step"));
+    EXPECT_EQ(record.at("core_tasks"), 3);  // of four: one has no file
+  }
+  EXPECT_EQ(steps, (std::vector<int64_t>{20, 30}));
+
+  const ProgramResult without = train("none", {"--num-iterations=1"});
+  EXPECT_EQ(without.exit_code, 0) << without.err;
+  EXPECT_SAYS(without.err, "no CORE metric: ");
+  EXPECT_EQ(train("lost", {"--core-bundle", base()}).exit_code, 4);
 }
 
 }  // namespace
