@@ -16,7 +16,7 @@ import mock_server
 try:
     from playwright.sync_api import expect, sync_playwright
 except ImportError:
-    sync_playwright = None
+    expect = sync_playwright = None
 
 CHROMIUM = shutil.which("chromium")
 
