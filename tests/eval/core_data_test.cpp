@@ -7,31 +7,12 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
-#include "engine/small_model.h"
-#include "eval/core.h"
-#include "support/backends.h"
-#include "support/fixtures.h"
-#include "tokenizer/small_vocabulary.h"
+#include "eval/core_files.h"
 
 namespace nanochat {
 namespace {
 
-class CoreDataTest : public ::testing::Test {
- protected:
-  void SetUp() override {
-    if (!std::filesystem::exists(folder_)) GTEST_SKIP() << test::missing_data("core");
-  }
-  CoreResult evaluate(const std::vector<std::string>& labels, int64_t max_per_task) {
-    // Texts are many tokens of this vocabulary: only their ends are looked at.
-    return evaluate_core(*model_, tokenizer_, select_core_tasks(read_core_tasks(folder_), labels),
-                         {.max_per_task = max_per_task, .max_tokens = 256});
-  }
-
-  const std::filesystem::path folder_ = test::data_dir() / "core";
-  const Tokenizer tokenizer_{test::small_vocabulary()};
-  std::unique_ptr<Gpt> model_ =
-      test::random_model(test::small_config(), cpu_backend(), DType::kF32, WeightFormat::kBf16);
-};
+using CoreDataTest = test::CoreFilesTest;
 
 TEST_F(CoreDataTest, AnUntrainedModelIsAsGoodAsChance) {
   const CoreResult result = evaluate(
