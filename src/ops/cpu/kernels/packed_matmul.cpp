@@ -147,9 +147,26 @@ NC_INLINE void tile(const float* x, int64_t x_stride, const char* panel, int64_t
 /// Pairs of bf16 times pairs of bf16: a step is a pair.
 struct PairBf16 {
   using X = uint32_t;
-  static constexpr int64_t kBytes = 16 * 4;
+  static constexpr int64_t kBytes = 2 * 16 * 2;
+  static NC_INLINE __m512bh load(const char* panel) {
+    return reinterpret_cast<__m512bh>(_mm512_loadu_si512(panel));
+  }
 };
-template <int kRows>
+
+/// A byte is exact as a bf16, the upper half of its float.
+struct PairInt8 {
+  using X = uint32_t;
+  static constexpr int64_t kBytes = 2 * 16;
+  static NC_INLINE __m512bh load(const char* panel) {
+    const auto row = [&](int k) __attribute__((always_inline)) {
+      return _mm512_castps_si512(WordInt8::widen(panel + k * 16));
+    };
+    return reinterpret_cast<__m512bh>(
+        _mm512_mask_blend_epi16(0xaaaaaaaaU, _mm512_srli_epi32(row(0), 16), row(1)));
+  }
+};
+
+template <typename Pair, int kRows>
 NC_INLINE void pair_tile(const uint32_t* x, int64_t x_stride, const char* panel, int64_t n_pairs,
                          Ahead ahead, float* y) {
   F32 sums[2][kRows];
@@ -161,8 +178,8 @@ NC_INLINE void pair_tile(const uint32_t* x, int64_t x_stride, const char* panel,
   const auto step = [&](int64_t k, int c) __attribute__((always_inline)) {
     __builtin_prefetch(ahead.at);
     ahead.at += ahead.step;
-    const __m512bh w = reinterpret_cast<__m512bh>(_mm512_loadu_si512(panel));
-    panel += 64;
+    const __m512bh w = Pair::load(panel);
+    panel += Pair::kBytes;
 #pragma GCC unroll 12
     for (int r = 0; r < kRows; ++r) {
       const __m512bh xk =
@@ -186,8 +203,8 @@ NC_INLINE void tile_of(int64_t rows, const typename Word::X* x, int64_t x_stride
                        int64_t K, Ahead ahead, float* y) {
   if (rows == kRows) {
 #if defined(NC_ISA_AVX512)
-    if constexpr (__is_same(Word, PairBf16)) {
-      return pair_tile<kRows>(x, x_stride, panel, K, ahead, y);
+    if constexpr (__is_same(typename Word::X, uint32_t)) {
+      return pair_tile<Word, kRows>(x, x_stride, panel, K, ahead, y);
     } else
 #endif
       return tile<Word, kRows>(x, x_stride, panel, K, ahead, y);
@@ -258,15 +275,6 @@ void pair_rows(const void* from, int64_t rows, int64_t in, void* to, int64_t str
     if (in % 2 != 0) y[r * 2 * stride + in] = 0;
   }
 }
-constexpr PackedKernels::Format kBf16OfBf16 = {
-    .prepare = pair_rows,
-    .multiply = {multiply<PairBf16, float>, multiply<PairBf16, bf16>},
-    .elements_per_word = 2};
-#else
-constexpr PackedKernels::Format kBf16OfBf16 = {
-    .prepare = widen_rows<bf16>,
-    .multiply = {multiply<WordBf16, float>, multiply<WordBf16, bf16>},
-    .elements_per_word = 1};
 #endif
 
 template <typename Word, typename X>
@@ -275,12 +283,24 @@ constexpr PackedKernels::Format kWidened = {
     .multiply = {multiply<Word, float>, multiply<Word, bf16>},
     .elements_per_word = 1};
 
+#if defined(NC_ISA_AVX512)
+template <typename Pair>
+constexpr PackedKernels::Format kPaired = {
+    .prepare = pair_rows,
+    .multiply = {multiply<Pair, float>, multiply<Pair, bf16>},
+    .elements_per_word = 2};
+constexpr PackedKernels::Format kBf16OfBf16 = kPaired<PairBf16>, kInt8OfBf16 = kPaired<PairInt8>;
+#else
+constexpr PackedKernels::Format kBf16OfBf16 = kWidened<WordBf16, bf16>,
+                                kInt8OfBf16 = kWidened<WordInt8, bf16>;
+#endif
+
 }  // namespace
 
 constinit const PackedKernels kPackedKernels = {
     .of = {{kWidened<WordF32, float>, kWidened<WordF32, bf16>},
            {kWidened<WordBf16, float>, kBf16OfBf16},
-           {kWidened<WordInt8, float>, kWidened<WordInt8, bf16>}},
+           {kWidened<WordInt8, float>, kInt8OfBf16}},
     .tile_rows = kTile,
 };
 
