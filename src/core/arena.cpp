@@ -1,6 +1,7 @@
 #include "core/arena.h"
 
 #include <algorithm>
+#include <utility>
 
 #include <sys/mman.h>
 #include <unistd.h>
@@ -20,11 +21,36 @@ int64_t physical_bytes() {
   return static_cast<int64_t>(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGESIZE);
 }
 
+class HostRange final : public AddressRange {
+ public:
+  HostRange() {
+    step_bytes_ = kCommitStep;
+    size_bytes_ = round_up(2 * physical_bytes(), kCommitStep);
+    void* p = mmap(nullptr, static_cast<size_t>(size_bytes_), PROT_NONE,
+                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (p == MAP_FAILED) {
+      throw OutOfMemoryError("cannot reserve {} bytes of addresses: is there a ulimit -v?",
+                             size_bytes_);
+    }
+    base_ = static_cast<char*>(p);
+#ifdef MADV_HUGEPAGE
+    madvise(base_, static_cast<size_t>(size_bytes_), MADV_HUGEPAGE);
+#endif
+  }
+  ~HostRange() override { munmap(base_, static_cast<size_t>(size_bytes_)); }
+
+  bool commit(int64_t begin, int64_t end) noexcept override {
+    return mprotect(base_ + begin, static_cast<size_t>(end - begin), PROT_READ | PROT_WRITE) == 0;
+  }
+};
+
 }  // namespace
+
+std::unique_ptr<AddressRange> reserve_host_addresses() { return std::make_unique<HostRange>(); }
 
 class Arena::Block final : public Storage {
  public:
-  explicit Block(Arena& arena) : arena_(arena) {}
+  explicit Block(Arena& arena) : arena_(arena) { device_ = arena.range_->device(); }
   ~Block() override = default;
   void fill(char* data, int64_t size_bytes) noexcept {
     data_ = data;
@@ -36,27 +62,17 @@ class Arena::Block final : public Storage {
   Arena& arena_;
 };
 
-Arena::Arena(int64_t limit_bytes)
-    : reserved_bytes_(round_up(2 * physical_bytes(), kCommitStep)),
-      limit_bytes_(limit_bytes > 0 ? limit_bytes : reserved_bytes_) {
-  void* p = mmap(nullptr, static_cast<size_t>(reserved_bytes_), PROT_NONE,
-                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (p == MAP_FAILED) {
-    throw OutOfMemoryError("cannot reserve {} bytes of addresses: is there a ulimit -v?",
-                           reserved_bytes_);
-  }
-  base_ = static_cast<char*>(p);
-#ifdef MADV_HUGEPAGE
-  madvise(base_, static_cast<size_t>(reserved_bytes_), MADV_HUGEPAGE);
-#endif
+Arena::Arena(int64_t limit_bytes) : Arena(reserve_host_addresses(), limit_bytes) {}
+
+Arena::Arena(std::unique_ptr<AddressRange> range, int64_t limit_bytes)
+    : range_(std::move(range)), limit_bytes_(limit_bytes > 0 ? limit_bytes : range_->size_bytes()) {
   gaps_.reserve(1024);
-  gaps_.push_back({0, reserved_bytes_});
+  gaps_.push_back({0, range_->size_bytes()});
 }
 
 Arena::~Arena() {
   NC_CHECK(idle_.size() == blocks_.size(), "{} tensors outlive their arena",
            blocks_.size() - idle_.size());
-  munmap(base_, static_cast<size_t>(reserved_bytes_));
 }
 
 StoragePtr Arena::allocate(int64_t size_bytes) {
@@ -76,11 +92,9 @@ StoragePtr Arena::allocate(int64_t size_bytes) {
 
   const int64_t begin = gap->begin;
   if (begin + size > committed_bytes_) {
-    const int64_t target = std::min(round_up(begin + size, kCommitStep), reserved_bytes_);
-    if (mprotect(base_ + committed_bytes_, static_cast<size_t>(target - committed_bytes_),
-                 PROT_READ | PROT_WRITE) != 0) {
-      throw out_of_memory();
-    }
+    const int64_t target =
+        std::min(round_up(begin + size, range_->step_bytes()), range_->size_bytes());
+    if (!range_->commit(committed_bytes_, target)) throw out_of_memory();
     committed_bytes_ = target;
   }
   if (idle_.empty()) {
@@ -90,7 +104,7 @@ StoragePtr Arena::allocate(int64_t size_bytes) {
   }
   Block* block = idle_.back();
   idle_.pop_back();
-  block->fill(base_ + begin, size_bytes);
+  block->fill(range_->base() + begin, size_bytes);
 
   gap->begin += size;
   gap->size -= size;
@@ -105,7 +119,7 @@ StoragePtr Arena::allocate(int64_t size_bytes) {
 }
 
 void Arena::give_back(Block& block) noexcept {
-  const int64_t begin = static_cast<char*>(block.data()) - base_;
+  const int64_t begin = static_cast<char*>(block.data()) - range_->base();
   const int64_t size = round_up(std::max<int64_t>(block.size_bytes(), 1), kGranule);
   in_use_bytes_ -= size;
   auto next = std::lower_bound(gaps_.begin(), gaps_.end(), begin,

@@ -6,6 +6,7 @@
 #include <memory>
 #include <vector>
 
+#include "core/address_range.h"
 #include "core/storage.h"
 
 namespace nanochat {
@@ -23,9 +24,11 @@ namespace nanochat {
 /// outlive its tensors (checked).
 class Arena final : public Allocator {
  public:
-  /// Reserves addresses, not memory; pages are taken as the mark passes them. `limit_bytes`: the
-  /// most that may be in use; 0 = the reservation. Throws OutOfMemoryError.
+  /// Over host memory: reserves addresses, pages are taken as the mark passes them. `limit_bytes`:
+  /// the most that may be in use; 0 = the reservation. Throws OutOfMemoryError.
   explicit Arena(int64_t limit_bytes = 0);
+  /// The same over a device's memory (Backend::reserve_addresses).
+  explicit Arena(std::unique_ptr<AddressRange> range, int64_t limit_bytes = 0);
   ~Arena() override;
   Arena(const Arena&) = delete;
   Arena& operator=(const Arena&) = delete;
@@ -47,8 +50,7 @@ class Arena final : public Allocator {
   };
   void give_back(Block& block) noexcept;
 
-  char* base_ = nullptr;
-  int64_t reserved_bytes_ = 0;
+  std::unique_ptr<AddressRange> range_;
   int64_t limit_bytes_ = 0;
   int64_t committed_bytes_ = 0;
   int64_t extent_bytes_ = 0;
@@ -58,5 +60,8 @@ class Arena final : public Allocator {
   std::vector<std::unique_ptr<Block>> blocks_;  // every Block ever made
   std::vector<Block*> idle_;                    // those that hold no memory now
 };
+
+/// A range of host addresses, twice as large as the machine's memory. Throws OutOfMemoryError.
+[[nodiscard]] std::unique_ptr<AddressRange> reserve_host_addresses();
 
 }  // namespace nanochat

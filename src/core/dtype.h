@@ -8,12 +8,10 @@
 #include <type_traits>
 #include <utility>
 
+#include "core/dtype_enum.h"
 #include "core/error.h"
 
 namespace nanochat {
-
-/// kF64 exists for the reference backend alone: its finite-difference checks need the digits.
-enum class DType : uint8_t { kF64, kF32, kBf16, kF16, kI64, kI32, kU8 };
 
 /// bfloat16: the upper half of an IEEE float. from_float rounds to nearest even and keeps NaN a
 /// NaN.
@@ -80,11 +78,6 @@ inline constexpr DType kDTypeOf = [] {
   if constexpr (std::is_same_v<T, int32_t>) return DType::kI32;
   if constexpr (std::is_same_v<T, uint8_t>) return DType::kU8;
 }();
-
-template <typename T>
-struct TypeTag {
-  using type = T;
-};
 
 /// Calls f(TypeTag<T>{}) with the C++ type of a floating dtype.
 template <typename F>

@@ -1,7 +1,7 @@
 #include "data/http_module.h"
 
 #include "core/error.h"
-#include "data/loaded_module.h"
+#include "core/loaded_module.h"
 
 namespace nanochat {
 namespace {

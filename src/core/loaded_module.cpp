@@ -1,4 +1,4 @@
-#include "data/loaded_module.h"
+#include "core/loaded_module.h"
 
 #include <filesystem>
 #include <vector>
