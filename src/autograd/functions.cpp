@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "ops/transfer.h"
+
 namespace nanochat {
 namespace {
 
@@ -99,9 +101,10 @@ Var embedding(Tape& tape, const Parameter& wte, const Tensor& ids, DType act) {
   if (ids.rank() != 1) throw ShapeError("embedding: ids are {}, expected one extent", ids.shape());
   require_ids("embedding", "ids", ids, 0, wte.value.dim(0));
   Tensor value = tape.empty({ids.dim(0), wte.value.dim(1)}, act);
-  tape.backend().embedding(wte.value, ids, value);
+  const Tensor here = on_device(tape.backend(), ids, tape.allocator());
+  tape.backend().embedding(wte.value, here, value);
   Var y = tape.variable(std::move(value));
-  tape.record([ids, dw = wte.grad, y_slot = y.slot](Tape& t) mutable {
+  tape.record([ids = here, dw = wte.grad, y_slot = y.slot](Tape& t) mutable {
     const Tensor dy = t.take_grad(y_slot);
     if (dy && dw) t.backend().embedding_backward(dy, ids, dw);
   });
@@ -259,6 +262,8 @@ LossResult softcap_cross_entropy(Tape& tape, const Var& x, const Weight& lm_head
 
   Backend& backend = tape.backend();
   const bool with_gradient = tape.recording();
+  const Tensor target_ids = on_device(backend, targets, tape.allocator());
+  const Tensor row_weights = on_device(backend, weights, tape.allocator());
   const Tensor w = lm_head.value.rows(0, V);
   LossResult result{Tensor({1}, DType::kF64, tape.allocator()),
                     tape.empty({N}, stats_dtype(x.value.dtype()))};
@@ -268,28 +273,28 @@ LossResult softcap_cross_entropy(Tape& tape, const Var& x, const Weight& lm_head
     if (lm_head.grad) dw = lm_head.grad.rows(0, V);
   }
 
-  constexpr int64_t kBlock = LossOptions::kLossBlockRows;
-  const int64_t blocks = (N + kBlock - 1) / kBlock;
+  const int64_t block_rows = options.block_rows;
+  const int64_t blocks = (N + block_rows - 1) / block_rows;
   const int64_t wanted =
-      options.chunk_rows <= 0 ? blocks : (options.chunk_rows + kBlock - 1) / kBlock;
+      options.chunk_rows <= 0 ? blocks : (options.chunk_rows + block_rows - 1) / block_rows;
   const int64_t chunk =
-      std::min(std::clamp<int64_t>(wanted, 1, std::max<int64_t>(blocks, 1)) * kBlock, N);
+      std::min(std::clamp<int64_t>(wanted, 1, std::max<int64_t>(blocks, 1)) * block_rows, N);
   Tensor logits_memory = tape.empty({chunk, V}, x.value.dtype());
   for (int64_t begin = 0; begin < N; begin += chunk) {
     const int64_t end = std::min(begin + chunk, N);
     Tensor logits = logits_memory.rows(0, end - begin);
     // Every product is cut at the same rows whatever the chunk, so that sums run in one order.
-    for (int64_t b = begin; b < end; b += kBlock) {
-      const int64_t e = std::min(b + kBlock, end);
+    for (int64_t b = begin; b < end; b += block_rows) {
+      const int64_t e = std::min(b + block_rows, end);
       Tensor block = logits.rows(b - begin, e - begin);
       backend.matmul(x.value.rows(b, e), false, w, true, block);
     }
     Tensor losses = result.per_token.rows(begin, end);
-    backend.softcap_cross_entropy(logits, targets.rows(begin, end), weights.rows(begin, end),
+    backend.softcap_cross_entropy(logits, target_ids.rows(begin, end), row_weights.rows(begin, end),
                                   options.softcap, with_gradient, losses);
     if (!with_gradient) continue;
-    for (int64_t b = begin; b < end; b += kBlock) {
-      const int64_t e = std::min(b + kBlock, end);
+    for (int64_t b = begin; b < end; b += block_rows) {
+      const int64_t e = std::min(b + block_rows, end);
       const Tensor dlogits = logits.rows(b - begin, e - begin);
       if (x.slot >= 0) {
         Tensor dx_block = dx.rows(b, e);
@@ -298,7 +303,7 @@ LossResult softcap_cross_entropy(Tape& tape, const Var& x, const Weight& lm_head
       if (dw) backend.matmul(dlogits, true, x.value.rows(b, e), false, dw, 1, 1);
     }
   }
-  backend.dot(result.per_token, weights, 0, result.total);
+  backend.dot(result.per_token, row_weights, 0, result.total);
   if (with_gradient && x.slot >= 0) {
     tape.record([dx, x_slot = x.slot](Tape& t) mutable { t.add_grad(x_slot, std::move(dx)); });
   }

@@ -18,7 +18,8 @@ struct Weight {
 };
 
 /// y[n] = wte[ids[n]], rounded to `act`. ids [N] i32; an id outside the table is a DataError
-/// (checked on the host; a device's kernels trust it).
+/// (checked on the host; a device's kernels trust it). ids on the host are
+/// copied to the tape's device; targets and weights below likewise.
 [[nodiscard]] Var embedding(Tape& tape, const Parameter& wte, const Tensor& ids, DType act);
 
 /// y = x / sqrt(mean x^2 + eps) per row. x [N, C].
@@ -49,14 +50,18 @@ struct Weight {
 struct LossOptions {
   float softcap = 15.0F;
   int64_t vocab_size = 0;  ///< rows of lm_head that are real tokens; the rest is padding
-  /// Rows of logits held at once, rounded up to whole blocks of kLossBlockRows; <= 0: all. Any
-  /// value gives the same bits.
+  /// Rows of logits held at once, rounded up to whole blocks of block_rows; <= 0: all. Any value
+  /// gives the same bits.
   int64_t chunk_rows = kLossBlockRows;
+  /// The lm_head gradient is summed over blocks of this many rows, whatever the chunk.
+  int64_t block_rows = kLossBlockRows;
 
-  /// The lm_head gradient is summed over blocks of this many rows, whatever the chunk. At 1024 rows
-  /// reading and writing the f32 gradient costs 4 % of the product that fills it (C = 384); a block
-  /// of bf16 logits at V = 32768 is 64 MiB.
+  /// For a CPU. At 1024 rows reading and writing the f32 gradient costs 4 % of the product that
+  /// fills it (C = 384); a block of bf16 logits at V = 32768 is 64 MiB.
   static constexpr int64_t kLossBlockRows = 1024;
+  /// For a GPU, whose memory is as slow beside its products: 8192 rows by the same arithmetic cost
+  /// 6 % (800 TFLOP/s, 4 TB/s, whatever C), and a block of logits at V = 65536 is 1 GiB.
+  static constexpr int64_t kGpuLossBlockRows = 8192;
 };
 struct LossResult {
   Tensor total;      ///< [1] f64: sum_n weights[n] per_token[n]

@@ -16,6 +16,7 @@ struct BenchInferOptions {
   int64_t prompt_tokens = 512;
   int64_t decode_tokens = 64;
   std::vector<int64_t> batch_sizes{1, 2, 4, 8, 16, 32, 64};
+  std::string device = "auto";
   std::string dtype = "auto";
   std::string quantize = "none";
 };

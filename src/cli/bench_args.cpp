@@ -28,6 +28,7 @@ void add_bench_commands(CLI::App& app, CommonOptions& common, Action& action) {
       ->check(CLI::Range(1, 4096))
       ->type_name("N,N,...")
       ->capture_default_str();
+  add_device(infer, o->device);
   add_dtype(infer, o->dtype);
   add_quantize(infer, o->quantize);
   add_common_options(infer, common);

@@ -11,6 +11,7 @@
 #include "core/progress.h"
 #include "engine/inference_benchmark.h"
 #include "model/weights.h"
+#include "ops/devices.h"
 #include "train/settings.h"
 
 namespace nanochat::cli {
@@ -18,30 +19,41 @@ namespace {
 
 struct Models {
   std::string name;
-  std::unique_ptr<Gpt> packed, plain;  // plain: as in training
+  std::unique_ptr<Gpt> packed, plain;  // plain: as in training; on a GPU both are
 };
 
 Models make_untrained(const BenchInferOptions& o) {
-  const DType dtype = dtype_named(o.dtype, cpu_backend());
+  Backend& backend = backend_named(o.device);
+  const DType dtype = dtype_named(o.dtype, backend);
   const GptConfig config = GptConfig::from_depth(o.depth, o.vocab_size, 2048);
   Models models{.name = fmt::format("untrained, depth {}", o.depth), .packed = {}, .plain = {}};
-  Gpt source(config, cpu_backend(), {.trainable = false});
-  source.init_weights(1);
-  models.packed = std::make_unique<Gpt>(
-      config, cpu_backend(),
-      GptOptions{
-          .dtype = dtype, .trainable = false, .packed = inference_format(o.dtype, o.quantize)});
-  pack_weights(source, *models.packed);
-  models.plain =
-      std::make_unique<Gpt>(config, cpu_backend(), GptOptions{.dtype = dtype, .trainable = false});
-  models.plain->init_weights(1);
+  const auto make_plain = [&] {
+    auto model =
+        std::make_unique<Gpt>(config, backend, GptOptions{.dtype = dtype, .trainable = false});
+    model->init_weights(1);
+    return model;
+  };
+  if (backend.device().kind == DeviceKind::kCpu) {
+    Gpt source(config, backend, {.trainable = false});
+    source.init_weights(1);
+    models.packed = std::make_unique<Gpt>(
+        config, backend,
+        GptOptions{
+            .dtype = dtype, .trainable = false, .packed = inference_format(o.dtype, o.quantize)});
+    pack_weights(source, *models.packed);
+  } else if (o.quantize != "none") {
+    throw UsageError("--quantize {} is for a CPU: leave it out, or give --device cpu", o.quantize);
+  } else {
+    models.packed = make_plain();
+  }
+  models.plain = make_plain();
   return models;
 }
 
 Models load(const CommonOptions& common, const BenchInferOptions& o) {
   LoadedModel packed = load_model_for_inference(
-      common, {.model = o.model, .dtype = o.dtype, .quantize = o.quantize});
-  LoadedModel plain = load_model(common, o.model, "", o.dtype);
+      common, {.model = o.model, .device = o.device, .dtype = o.dtype, .quantize = o.quantize});
+  LoadedModel plain = load_model(common, o.model, "", o.dtype, o.device);
   return {packed.found.name, std::move(packed.gpt), std::move(plain.gpt)};
 }
 
@@ -52,11 +64,13 @@ void run_bench_infer(const CommonOptions& common, const BenchInferOptions& optio
     throw UsageError("--prompt-tokens, --decode-tokens and --vocab-size must be positive");
   }
   Models models = options.depth > 0 ? make_untrained(options) : load(common, options);
-  const double bandwidth = measure_read_bandwidth();
+  const double bandwidth = measure_read_bandwidth(models.plain->backend());
+  const GptOptions& kind = models.packed->options();
+  const std::string_view weights = kind.packed ? name_of(*kind.packed) : name_of(kind.dtype);
   const double forward = measure_forward(*models.plain, options.prompt_tokens);
   models.plain.reset();
   nlohmann::ordered_json result{{"model", models.name},
-                                {"weights", name_of(*models.packed->options().packed)},
+                                {"weights", weights},
                                 {"dtype", name_of(models.packed->options().dtype)},
                                 {"prompt_tokens", options.prompt_tokens},
                                 {"decode_tokens", options.decode_tokens},
@@ -64,8 +78,7 @@ void run_bench_infer(const CommonOptions& common, const BenchInferOptions& optio
                                 {"training_forward_tokens_per_second", forward}};
   if (!common.json) {
     fmt::print("{}: {} weights, {} activations; memory is read at {:.1f} GB/s\n", models.name,
-               name_of(*models.packed->options().packed), name_of(models.packed->options().dtype),
-               bandwidth / 1e9);
+               weights, name_of(kind.dtype), bandwidth / 1e9);
   }
   double first_rate = 0;
   result["batches"] = nlohmann::ordered_json::array();

@@ -21,6 +21,7 @@ void add_model_flags(CLI::App& chat, ChatOptions& o) {
           "stage:tag@step, every part optional (sft, sft:d12), or the folder of a run or "
           "checkpoint; nothing: the newest of rl, sft, mid or base");
   add_model_tokenizer(chat, o.model.tokenizer)->group(kGroup);
+  add_device(chat, o.model.device)->group(kGroup);
   add_dtype(chat, o.model.dtype)->group(kGroup);
   add_quantize(chat, o.model.quantize)->group(kGroup);
   add_count(chat, "--context", o.context,

@@ -50,6 +50,7 @@ void add_eval_core(CLI::App& eval, CommonOptions& common, Action& action) {
   core.add_option("--csv", o->csv, "the table, as upstream writes it (default: in <base>/eval)")
       ->type_name("FILE");
   add_model_tokenizer(core, o->model.tokenizer);
+  add_device(core, o->model.device);
   add_dtype(core, o->model.dtype);
   add_quantize(core, o->model.quantize);
   add_common_options(core, common);
@@ -69,6 +70,7 @@ void add_chat_model_flags(CLI::App& chat, EvalChatOptions& o) {
       ->group(kGroup);
   add_count(chat, "-s,--step", o.step, "the step, likewise")->default_str("")->group(kGroup);
   add_model_tokenizer(chat, o.model.tokenizer)->group(kGroup);
+  add_device(chat, o.model.device)->group(kGroup);
   add_dtype(chat, o.model.dtype)->group(kGroup);
   add_quantize(chat, o.model.quantize)->group(kGroup);
 }

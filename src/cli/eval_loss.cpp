@@ -48,7 +48,8 @@ BaseTrainConfig settings_of(const LoadedModel& model, const EvalLossOptions& opt
 }  // namespace
 
 void run_eval_loss(const CommonOptions& common, const EvalLossOptions& options) {
-  const LoadedModel model = load_model(common, options.model, options.tokenizer, options.dtype);
+  const LoadedModel model =
+      load_model(common, options.model, options.tokenizer, options.dtype, options.device);
   const BaseTrainConfig config = settings_of(model, options);
   const DocumentSourceOptions documents{.text_field = config.text_field,
                                         .skip_bad_shards = config.skip_bad_shards,
@@ -65,8 +66,9 @@ void run_eval_loss(const CommonOptions& common, const EvalLossOptions& options) 
   const int64_t batches = std::max<int64_t>(1, options.split_tokens / std::max<int64_t>(1, tokens));
 
   const InterruptGuard interrupts;
-  Arena memory;
-  Tape tape(cpu_backend(), memory);
+  Backend& backend = model.gpt->backend();
+  Arena memory(backend.reserve_addresses());
+  Tape tape(backend, memory);
   nlohmann::ordered_json result{{"model", model.found.name}};
   const auto evaluate = [&](const char* name, const std::vector<DataPart>& parts) {
     LoaderSource source(parts, model.tokenizer, loader, 1);

@@ -34,7 +34,16 @@ void run_info(const CommonOptions& options) {
              gib("memory_available_bytes"));
   fmt::print("cpu backend  {}, {} threads, {} preferred\n", text("cpu_backend"),
              info["threads"].get<int>(), text("preferred_dtype"));
-  fmt::print("cuda         not in this build\n");
+  const auto& cuda = info["cuda"];
+  if (!cuda["problem"].get<std::string>().empty()) {
+    fmt::print("cuda         {}\n", cuda["problem"].get<std::string>());
+  }
+  for (const auto& device : cuda["devices"]) {
+    fmt::print("{:<12} {}, {:.1f} GiB, compute capability {}\n",
+               device["device"].get<std::string>(), device["name"].get<std::string>(),
+               device["memory_bytes"].get<double>() / (1 << 30),
+               device["compute_capability"].get<std::string>());
+  }
   fmt::print("base dir     {}\n", options.base_dir.string());
 }
 

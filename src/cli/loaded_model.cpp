@@ -5,7 +5,7 @@
 #include "cli/tokenizer_store.h"
 #include "core/error.h"
 #include "core/log.h"
-#include "ops/backend.h"
+#include "ops/devices.h"
 #include "train/settings.h"
 
 namespace nanochat::cli {
@@ -46,11 +46,13 @@ void say_which(const LoadedModel& model, std::string_view weights) {
 }  // namespace
 
 LoadedModel load_model(const CommonOptions& common, const std::string& model,
-                       const std::string& tokenizer, const std::string& dtype) {
+                       const std::string& tokenizer, const std::string& dtype,
+                       const std::string& device) {
+  Backend& backend = backend_named(device);
   LoadedModel loaded = find_and_verify(common, model, tokenizer, CheckpointUse::kModel);
-  loaded.gpt = std::make_unique<Gpt>(
-      loaded.checkpoint.config(), cpu_backend(),
-      GptOptions{.dtype = dtype_named(dtype, cpu_backend()), .trainable = false});
+  loaded.gpt =
+      std::make_unique<Gpt>(loaded.checkpoint.config(), backend,
+                            GptOptions{.dtype = dtype_named(dtype, backend), .trainable = false});
   loaded.checkpoint.load_model(*loaded.gpt);
   say_which(loaded, name_of(loaded.gpt->options().dtype));
   return loaded;
@@ -62,12 +64,20 @@ WeightFormat inference_format(const std::string& dtype, const std::string& quant
 }
 
 LoadedModel load_model_for_inference(const CommonOptions& common, const InferenceOptions& options) {
+  Backend& backend = backend_named(options.device);
+  if (backend.device().kind != DeviceKind::kCpu) {
+    if (options.quantize != "none") {
+      throw UsageError("--quantize {} is for a CPU: leave it out, or give --device cpu",
+                       options.quantize);
+    }
+    return load_model(common, options.model, options.tokenizer, options.dtype, options.device);
+  }
   LoadedModel loaded =
       find_and_verify(common, options.model, options.tokenizer, CheckpointUse::kState);
-  const DType dtype = dtype_named(options.dtype, cpu_backend());
+  const DType dtype = dtype_named(options.dtype, backend);
   const WeightFormat format = inference_format(options.dtype, options.quantize);
   loaded.gpt =
-      std::make_unique<Gpt>(loaded.checkpoint.config(), cpu_backend(),
+      std::make_unique<Gpt>(loaded.checkpoint.config(), backend,
                             GptOptions{.dtype = dtype, .trainable = false, .packed = format});
   loaded.checkpoint.load_packed_model(*loaded.gpt);
   say_which(loaded, fmt::format("{} weights, {} activations", name_of(format), name_of(dtype)));

@@ -26,6 +26,7 @@ void add_eval_loss(CLI::App& eval, CommonOptions& common, Action& action) {
       ->type_name("TOKENS");
   add_count(loss, "--device-batch-size", o->device_batch_size, "sequences at a time");
   add_model_tokenizer(loss, o->tokenizer);
+  add_device(loss, o->device);
   add_dtype(loss, o->dtype);
   add_quantize(loss, o->quantize)
       ->description("int8: also with weights in 8 bits, and what that loses");
@@ -51,6 +52,7 @@ void add_sample(CLI::App& app, CommonOptions& common, Action& action) {
   add_count(sample, "--top-k", o->top_k, "draw only among the k most likely; 0: all");
   add_count(sample, "--seed", o->seed, "one seed is one text");
   add_model_tokenizer(sample, o->tokenizer);
+  add_device(sample, o->device);
   add_dtype(sample, o->dtype);
   add_quantize(sample, o->quantize);
   add_common_options(sample, common);

@@ -16,6 +16,7 @@ struct EvalLossOptions {
   std::string text_field, txt_separator;    ///< likewise
   int64_t device_batch_size = 32;
   int64_t split_tokens = 20 * 524288;
+  std::string device = "auto";
   std::string dtype = "auto";
   std::string quantize = "none";  ///< "int8": also with weights rounded so, and the difference
 };
@@ -30,6 +31,7 @@ struct SampleOptions {
   double temperature = 0;
   int64_t top_k = 50;
   int64_t seed = 42;
+  std::string device = "auto";
   std::string dtype = "auto";
   std::string quantize = "none";
 };

@@ -8,6 +8,8 @@
 
 #include <fmt/format.h>
 
+#include "ops/devices.h"
+
 namespace nanochat::cli {
 
 int64_t parse_count(std::string_view text) {
@@ -127,6 +129,20 @@ CLI::Option* add_model(CLI::App& command, std::string& model) {
           "stage:tag@step, every part optional (base, base:d4, base:d4@1200), or the folder "
           "of a run or checkpoint; nothing: the newest")
       ->type_name("MODEL");
+}
+
+CLI::Option* add_device(CLI::App& command, std::string& device) {
+  return command.add_option("--device", device, "auto: the first GPU, if there is one")
+      ->check([](const std::string& name) -> std::string {
+        try {
+          check_device_name(name);
+        } catch (const UsageError& e) {
+          return e.what();
+        }
+        return "";
+      })
+      ->type_name("auto|cpu|cuda[:N]")
+      ->capture_default_str();
 }
 
 CLI::Option* add_dtype(CLI::App& command, std::string& dtype) {

@@ -44,9 +44,10 @@ void add_text_flags(CLI::App& command, TextFlags flags);
 /// --tokenizer.
 CLI::Option* add_tokenizer(CLI::App& command, std::string& tokenizer);
 
-/// What every command with a trained model takes: MODEL, --dtype, --quantize, and a --tokenizer
-/// that need not be given.
+/// What every command with a trained model takes: MODEL, --device, --dtype, --quantize, and a
+/// --tokenizer that need not be given.
 CLI::Option* add_model(CLI::App& command, std::string& model);
+CLI::Option* add_device(CLI::App& command, std::string& device);
 CLI::Option* add_dtype(CLI::App& command, std::string& dtype);
 CLI::Option* add_quantize(CLI::App& command, std::string& quantize);
 CLI::Option* add_model_tokenizer(CLI::App& command, std::string& tokenizer);

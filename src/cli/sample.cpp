@@ -17,6 +17,7 @@ namespace nanochat::cli {
 void run_sample(const CommonOptions& common, const SampleOptions& options) {
   const LoadedModel model = load_model_for_inference(common, {.model = options.model,
                                                               .tokenizer = options.tokenizer,
+                                                              .device = options.device,
                                                               .dtype = options.dtype,
                                                               .quantize = options.quantize});
   const Tokenizer& tokenizer = model.tokenizer;

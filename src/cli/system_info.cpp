@@ -11,7 +11,7 @@
 
 #include "core/dtype.h"
 #include "core/parallel.h"
-#include "ops/backend.h"
+#include "ops/devices.h"
 
 namespace nanochat::cli {
 namespace {
@@ -80,6 +80,27 @@ std::string git_revision() {
   return commit.empty() ? "" : fmt::format("{} {}", branch, commit.substr(0, 7));
 }
 
+std::string version_text(int version) {
+  return fmt::format("{}.{}", version / 1000, version % 1000 / 10);
+}
+
+nlohmann::ordered_json cuda_info() {
+  const CudaInventory& found = cuda_inventory();
+  nlohmann::ordered_json info{{"problem", found.problem},
+                              {"driver_version", version_text(found.driver_version)},
+                              {"runtime_version", version_text(found.runtime_version)},
+                              {"devices", nlohmann::ordered_json::array()}};
+  for (size_t i = 0; i < found.devices.size(); ++i) {
+    const CudaDevice& d = found.devices[i];
+    info["devices"].push_back({{"device", fmt::format("cuda:{}", i)},
+                               {"name", d.name},
+                               {"compute_capability", fmt::format("{}.{}", d.major, d.minor)},
+                               {"multiprocessors", d.multiprocessors},
+                               {"memory_bytes", d.memory_bytes}});
+  }
+  return info;
+}
+
 }  // namespace
 
 nlohmann::ordered_json system_info() {
@@ -97,7 +118,7 @@ nlohmann::ordered_json system_info() {
       {"cpu_backend", backend.description()},
       {"preferred_dtype", name_of(backend.preferred_dtype())},
       {"threads", num_threads()},
-      {"cuda", false},
+      {"cuda", cuda_info()},
   };
 }
 

@@ -168,7 +168,7 @@ struct Engine::Impl {
   const EngineOptions options;
   const EngineMemory memory;
   std::optional<ToolTokens> tool_tokens;
-  Arena arena;
+  Arena arena{model.backend().reserve_addresses()};
   Tape tape;
   int64_t longest_run = 0, rows_per_slot = 0;
   std::vector<KvCache> caches;

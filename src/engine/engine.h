@@ -9,7 +9,8 @@
 ///
 /// A request's tokens are a function of the request, the model and the backend alone, not of what
 /// runs beside it, of how prompts are cut or of what is reused; on the cpu backend with packed
-/// weights (GptOptions::packed) that is true to the bit.
+/// weights (GptOptions::packed) that is true to the bit. On a GPU two runs of the same requests are
+/// equal, but cuBLAS takes other algorithms for other numbers of rows.
 #pragma once
 
 #include <cstdint>

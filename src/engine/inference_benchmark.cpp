@@ -70,8 +70,25 @@ double measure_read_bandwidth() {
   return static_cast<double>(kBytes) / best;
 }
 
+double measure_read_bandwidth(Backend& backend) {
+  if (backend.device().kind == DeviceKind::kCpu) return measure_read_bandwidth();
+  constexpr int64_t kBytes = int64_t{2} << 30;
+  Tensor memory({kBytes / 4}, DType::kF32, backend.allocator());
+  Tensor sum({1}, DType::kF64, backend.allocator());
+  backend.zero(memory);
+  double best = std::numeric_limits<double>::infinity();
+  for (int pass = 0; pass < 6; ++pass) {
+    backend.synchronize();
+    const Clock::time_point start = Clock::now();
+    backend.dot(memory, memory, 0, sum);
+    backend.synchronize();
+    best = std::min(best, seconds_since(start));
+  }
+  return static_cast<double>(kBytes) / best;
+}
+
 double measure_forward(Gpt& model, int64_t prompt_tokens) {
-  Arena memory;
+  Arena memory(model.backend().reserve_addresses());
   Tape tape(model.backend(), memory);
   const RecordingScope off(tape, false);
   const std::vector<int32_t> ids = some_prompt(prompt_tokens, model.config().vocab_size);

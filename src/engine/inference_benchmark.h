@@ -13,6 +13,8 @@ namespace nanochat {
 /// Bytes per second that all threads together read from memory: the best of several passes over
 /// 512 MiB, far more than any cache holds.
 [[nodiscard]] double measure_read_bandwidth();
+/// The same of a backend's device; of a GPU over 2 GiB.
+[[nodiscard]] double measure_read_bandwidth(Backend& backend);
 
 /// Prompt tokens per second of a model in one forward pass, no logits: what prefill is held
 /// against. The model has no packed weights: it computes as in training.

@@ -26,6 +26,7 @@ SequenceScorer::SequenceScorer(Gpt& model, ScorerOptions options)
     : model_(model),
       options_(std::move(options)),
       cache_dtype_(cache_dtype_of(model)),
+      arena_(model.backend().reserve_addresses()),
       tape_(model.backend(), arena_) {
   if (options_.slots < 1 || options_.batch_tokens < 1) {
     throw UsageError("{} sequences and {} tokens at a time: expected 1 or more of both",

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "core/rng.h"
+#include "ops/transfer.h"
 
 namespace nanochat {
 
@@ -64,10 +65,13 @@ Tensor Gpt::logits(Tape& tape, const Tensor& hidden) {
 LossResult Gpt::loss(Tape& tape, const Batch& batch) {
   NC_CHECK(!options_.packed, "a model with packed weights has no loss");
   const Var x = forward(tape, batch.ids, batch.runs);
-  return softcap_cross_entropy(tape, x, lm_head_, batch.targets, batch.weights,
-                               {.softcap = config_.softcap,
-                                .vocab_size = config_.vocab_size,
-                                .chunk_rows = options_.loss_chunk_rows});
+  const bool on_cpu = backend_.device().kind == DeviceKind::kCpu;
+  return softcap_cross_entropy(
+      tape, x, lm_head_, batch.targets, batch.weights,
+      {.softcap = config_.softcap,
+       .vocab_size = config_.vocab_size,
+       .chunk_rows = options_.loss_chunk_rows,
+       .block_rows = on_cpu ? LossOptions::kLossBlockRows : LossOptions::kGpuLossBlockRows});
 }
 
 // ---- its parameters ----------------------------------------------------------------------------
@@ -76,6 +80,8 @@ Gpt::Gpt(const GptConfig& config, Backend& backend, const GptOptions& options)
     : config_(config), backend_(backend), options_(options) {
   config_.validate();
   NC_CHECK(!options.packed || !options.trainable, "packed weights cannot be trained");
+  NC_CHECK(!options.packed || backend.device().kind == DeviceKind::kCpu,
+           "packed weights are loaded by the CPU");
   if (!backend.supports(options.dtype)) {
     throw DeviceError("the {} backend has no {}: use --dtype {}", backend.name(),
                       name_of(options.dtype), name_of(backend.preferred_dtype()));
@@ -119,9 +125,14 @@ Weight Gpt::add_parameters(ParameterKind kind, int64_t in,
   const DType act = options_.dtype, master = stats_dtype(act);
   // wte is looked up in the master copy, a row at a time; its rounding is never needed whole.
   const bool one_copy = act == master || kind == ParameterKind::kEmbedding;
-  const Tensor value = options_.trainable || one_copy ? Tensor({out, in}, master) : Tensor();
-  const Tensor compute = one_copy ? value : Tensor({out, in}, act);
-  const Tensor grad = options_.trainable ? zeros({out, in}, master) : Tensor();
+  const auto empty = [&](DType dtype) { return Tensor({out, in}, dtype, backend_.allocator()); };
+  const Tensor value = options_.trainable || one_copy ? empty(master) : Tensor();
+  const Tensor compute = one_copy ? value : empty(act);
+  Tensor grad;
+  if (options_.trainable) {
+    grad = empty(master);
+    backend_.zero(grad);
+  }
   int64_t begin = 0;
   for (const auto& [name, rows] : names_and_rows) {
     const auto part = [&, end = begin + rows](const Tensor& t) {
@@ -185,6 +196,8 @@ void Gpt::make_rotary_tables() {
       }
     }
   }
+  cos_ = on_device(backend_, cos_);
+  sin_ = on_device(backend_, sin_);
 }
 
 void Gpt::init_weights(uint64_t seed) {
@@ -192,14 +205,19 @@ void Gpt::init_weights(uint64_t seed) {
   uint32_t index = 0;
   for (Parameter& p : parameters_) {
     const RandomStream stream(seed, RandomPurpose::kInit, 0, index++);
+    const auto fill = [&](double std) {
+      const bool on_cpu = p.value.device().kind == DeviceKind::kCpu;
+      Tensor x = on_cpu ? p.value : Tensor(p.value.shape(), p.value.dtype());
+      fill_normal(x, stream, 0, static_cast<float>(std));
+      if (!on_cpu) backend_.copy(x, p.value);
+    };
     const auto out = static_cast<double>(p.value.dim(0)), in = static_cast<double>(p.value.dim(1));
     if (p.kind == ParameterKind::kUnembedding || p.name.ends_with("c_proj.weight")) {
       backend_.zero(p.value);
     } else if (p.kind == ParameterKind::kEmbedding) {
-      fill_normal(p.value, stream, 0, 1);
+      fill(1);
     } else {
-      const double std = std::min(1.0, std::sqrt(out / in)) / std::sqrt(in);
-      fill_normal(p.value, stream, 0, static_cast<float>(std));
+      fill(std::min(1.0, std::sqrt(out / in)) / std::sqrt(in));
     }
   }
   refresh_compute_weights();
@@ -238,7 +256,9 @@ std::vector<KvCache> Gpt::make_caches(int64_t slots, int64_t capacity, std::opti
   std::vector<KvCache> caches(blocks_.size());
   const Shape shape{slots, cache_rows(capacity, longest_run), attention_shape_.kv_dim()};
   const DType type = dtype.value_or(options_.dtype);
-  for (KvCache& c : caches) c = {Tensor(shape, type), Tensor(shape, type)};
+  for (KvCache& c : caches) {
+    c = {Tensor(shape, type, backend_.allocator()), Tensor(shape, type, backend_.allocator())};
+  }
   return caches;
 }
 

@@ -29,10 +29,11 @@ struct GptOptions {
   /// a row the same bits whatever rows are beside it. Loss is not for such a model.
   std::optional<WeightFormat> packed{};
   bool activation_checkpointing = false;  ///< keep only each block's input, compute the rest twice
-  int64_t loss_chunk_rows = LossOptions::kLossBlockRows;  ///< see LossOptions::chunk_rows
+  /// See LossOptions::chunk_rows. Blocks are a CPU's or a GPU's.
+  int64_t loss_chunk_rows = LossOptions::kLossBlockRows;
 };
 
-/// A batch for training or evaluation, all on the model's device. The tensors are [N] with
+/// A batch for training or evaluation, on the host or the model's device. The tensors are [N] with
 /// N = runs.n_tokens().
 struct Batch {
   Tensor ids;      ///< i32 in [0, vocab_size)

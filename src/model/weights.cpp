@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "core/parallel.h"
+#include "ops/transfer.h"
 
 namespace nanochat {
 namespace {
@@ -60,7 +61,9 @@ void load_for_inference(Gpt& model, Parameter& p, const Tensor& source) {
 FileDigest save_weights(const Gpt& model, const std::filesystem::path& path,
                         SafetensorsMetadata metadata) {
   std::vector<NamedTensor> tensors;
-  for (const Parameter& p : model.parameters()) tensors.push_back({p.name, p.value});
+  for (const Parameter& p : model.parameters()) {
+    tensors.push_back({p.name, on_host(model.backend(), p.value)});
+  }
   metadata.emplace(kConfigKey, model.config().to_json());
   return write_safetensors(path, tensors, metadata, /*finite=*/true);
 }
@@ -77,7 +80,8 @@ GptConfig read_gpt_config(const SafetensorsFile& file) {
 void pack_weights(const Gpt& from, Gpt& packed) {
   NC_CHECK(packed.options().packed && packed.config() == from.config());
   for (size_t i = 0; i < packed.parameters().size(); ++i) {
-    load_for_inference(packed, packed.parameters()[i], from.parameters()[i].value);
+    load_for_inference(packed, packed.parameters()[i],
+                       on_host(from.backend(), from.parameters()[i].value));
   }
 }
 
@@ -85,7 +89,8 @@ void round_weights(Gpt& model, WeightFormat format) {
   NC_CHECK(!model.options().packed);
   for (Parameter& p : model.parameters()) {
     if (p.kind == ParameterKind::kEmbedding) continue;  // stays as it is in a packed model too
-    Tensor& w = p.value ? p.value : p.compute;
+    Tensor& weights = p.value ? p.value : p.compute;
+    Tensor w = on_host(model.backend(), weights);
     PackedWeights packed = PackedWeights::zeros(format, p.rows, p.columns);
     packed.pack_rows(w, 0);
     parallel_for(p.rows, 1, [&](int64_t begin, int64_t end) {
@@ -100,6 +105,7 @@ void round_weights(Gpt& model, WeightFormat format) {
         }
       }
     });
+    if (w.raw() != weights.raw()) model.backend().copy(w, weights);
   }
   model.refresh_compute_weights();
 }

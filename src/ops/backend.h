@@ -2,13 +2,13 @@
 ///
 /// `reference` is the specification: plain loops that accumulate in double, and the oracle of every
 /// test. It takes f64, f32 and bf16 (f64 for finite differences). `cpu` is the fast one and takes
-/// f32 and bf16, as `cuda` will.
+/// f32 and bf16; `cuda` takes these and f16.
 ///
 /// Rules that hold for every operation:
 ///  - Callers (autograd functions, optimizers) have checked shapes and dtypes; operations trust
 ///    them, allocate no tensors, and cannot fail on valid input.
 ///  - Tensors are contiguous and on this backend's device; there are no host pointers, so that a
-///    GPU can honour every signature. TokenRuns is the exception: it carries its own device table.
+///    GPU can honour every signature. TokenRuns is the exception: a GPU's backend copies its table.
 ///  - Operations are ordered on the backend's one stream; synchronize() waits for it. On the CPU
 ///    they are done when they return.
 ///  - An output does not overlap an input unless the comment says so. "=" overwrites (the bytes may
@@ -25,6 +25,7 @@
 #include <string>
 #include <string_view>
 
+#include "core/arena.h"
 #include "core/tensor.h"
 #include "ops/packed_weights.h"
 #include "ops/token_runs.h"
@@ -63,7 +64,7 @@ class Backend {
  public:
   virtual ~Backend() = default;
 
-  /// "reference", "cpu".
+  /// "reference", "cpu", "cuda".
   [[nodiscard]] virtual std::string_view name() const noexcept = 0;
   /// What runs underneath, for people: "avx512_bf16, oneDNN 2.6.3".
   [[nodiscard]] virtual std::string description() const = 0;
@@ -74,14 +75,22 @@ class Backend {
   /// Waits until every operation before it is done.
   virtual void synchronize() = 0;
 
+  /// Where tensors on device() come from that live long: weights, an optimizer's state, caches.
+  [[nodiscard]] virtual Allocator& allocator() noexcept { return host_allocator(); }
+  /// Addresses on device() for an Arena, where activations live. Throws OutOfMemoryError.
+  [[nodiscard]] virtual std::unique_ptr<AddressRange> reserve_addresses() {
+    return reserve_host_addresses();
+  }
+
   // ---- moving and converting -----------------------------------------------------------------
 
   /// y = 0, any dtype.
   virtual void zero(Tensor& y) = 0;
-  /// y = x, same dtype and numel. Asynchronous between host and device (host memory then stays
-  /// untouched until synchronize()).
+  /// y = x, same dtype and numel; either may be on the host or on device(). From the host: x may be
+  /// changed when this returns. To the host: y holds the numbers after synchronize().
   virtual void copy(const Tensor& x, Tensor& y) = 0;
-  /// y = x rounded to y's dtype (to nearest even). f64/f32/bf16 to f64/f32/bf16.
+  /// y = x rounded to y's dtype (to nearest even). f64/f32/bf16 to f64/f32/bf16. x may be on the
+  /// host, and be changed when this returns.
   virtual void cast(const Tensor& x, Tensor& y) = 0;
 
   // ---- element-wise --------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <functional>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -34,6 +35,8 @@ class ProfilingBackend final : public Backend {
   DType preferred_dtype() const noexcept override { return inner_.preferred_dtype(); }
   bool supports(DType act) const noexcept override { return inner_.supports(act); }
   void synchronize() override { inner_.synchronize(); }
+  Allocator& allocator() noexcept override { return inner_.allocator(); }
+  std::unique_ptr<AddressRange> reserve_addresses() override { return inner_.reserve_addresses(); }
   int64_t workspace_bytes() const noexcept override { return inner_.workspace_bytes(); }
 
   void zero(Tensor& y) override;

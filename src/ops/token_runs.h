@@ -21,8 +21,7 @@ struct Run {
   int32_t slot = 0;
 };
 
-/// The runs of one batch, on the host and (as the i32 table [R, 4] of the fields above) for a
-/// device's kernels. Rows are covered in order, without gap or overlap.
+/// The runs of one batch. Rows are covered in order, without gap or overlap.
 class TokenRuns {
  public:
   TokenRuns() = default;

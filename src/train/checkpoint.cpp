@@ -18,6 +18,7 @@
 #include "core/mapped_file.h"
 #include "core/parallel.h"
 #include "model/weights.h"
+#include "ops/transfer.h"
 
 namespace nanochat {
 namespace {
@@ -54,11 +55,13 @@ bool from_text(const std::string& text, T& value) {
 
 class StateSaver final : public StateVisitor {
  public:
+  explicit StateSaver(Backend* backend) : backend_(backend) {}
+
   std::vector<NamedTensor> tensors;
   SafetensorsMetadata numbers;
 
   void tensor(std::string_view name, Tensor& value) override {
-    tensors.push_back({std::string(name), value});
+    tensors.push_back({std::string(name), backend_ ? on_host(*backend_, value) : value});
   }
   void integer(std::string_view name, int64_t& value) override { add(kIntegerKey, name, value); }
   void real(std::string_view name, double& value) override { add(kRealKey, name, value); }
@@ -69,6 +72,8 @@ class StateSaver final : public StateVisitor {
     const bool added = numbers.emplace(fmt::format("{}{}", kind, name), to_text(value)).second;
     NC_CHECK(added, "two numbers of the optimizer are called '{}'", name);
   }
+
+  Backend* backend_;
 };
 
 /// Looks whether a file holds just what is shown to it; changes nothing.
@@ -277,7 +282,7 @@ std::map<std::string, FileDigest, std::less<>> write_checkpoint_rank(const fs::p
                                                                      const CheckpointRank& rank) {
   std::map<std::string, FileDigest, std::less<>> digests;
   if (rank.optimizer) {
-    StateSaver saver;
+    StateSaver saver(rank.backend);
     rank.optimizer(saver);
     const std::string name = optimizer_file(rank.rank);
     make_folder((folder / name).parent_path());
@@ -296,7 +301,8 @@ fs::path save_checkpoint(const RunFolder& run, int64_t step, const Gpt& model,
                          std::span<const NamedTensor> loader) {
   CheckpointWriter writer(run, step);
   writer.write_model(model);
-  writer.write_rank({.rank = 0, .optimizer = optimizer, .loader = loader});
+  writer.write_rank(
+      {.rank = 0, .optimizer = optimizer, .backend = &model.backend(), .loader = loader});
   return writer.commit(state);
 }
 

@@ -43,7 +43,8 @@ template <typename T>
 /// What one of world_size processes keeps for itself. Nothing here is copied.
 struct CheckpointRank {
   int64_t rank = 0;
-  VisitState optimizer{};                 ///< empty: no file
+  VisitState optimizer{};      ///< empty: no file
+  Backend* backend = nullptr;  ///< of the optimizer's tensors; null: they are on the host
   std::span<const NamedTensor> loader{};  ///< empty: no file
 };
 

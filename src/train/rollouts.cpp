@@ -8,17 +8,31 @@
 #include "tokenizer/conversation.h"
 
 namespace nanochat {
+namespace {
+
+GptOptions options_of_copy(const Gpt& model) {
+  GptOptions options{.dtype = model.options().dtype, .trainable = false};
+  if (model.backend().device().kind == DeviceKind::kCpu) {
+    options.packed = options.dtype == DType::kBf16 ? WeightFormat::kBf16 : WeightFormat::kF32;
+  }
+  return options;
+}
+
+}  // namespace
 
 InferenceCopy::InferenceCopy(const Gpt& model)
-    : from_(model),
-      copy_(model.config(), model.backend(),
-            {.dtype = model.options().dtype,
-             .trainable = false,
-             .packed = model.options().dtype == DType::kBf16 ? WeightFormat::kBf16
-                                                             : WeightFormat::kF32}) {}
+    : from_(model), copy_(model.config(), model.backend(), options_of_copy(model)) {}
 
 Gpt& InferenceCopy::refresh() {
-  pack_weights(from_, copy_);
+  if (copy_.options().packed) {
+    pack_weights(from_, copy_);
+    return copy_;
+  }
+  const std::span<Parameter> to = copy_.parameters();
+  for (size_t i = 0; i < to.size(); ++i) {
+    copy_.backend().cast(from_.parameters()[i].value, to[i].value);
+  }
+  copy_.refresh_compute_weights();
   return copy_;
 }
 

@@ -14,8 +14,8 @@
 
 namespace nanochat {
 
-/// A trained model's weights packed for inference (GptOptions::packed), in bf16 where it computes
-/// in it, else in f32.
+/// A trained model's weights for inference: on a CPU packed (GptOptions::packed), in bf16 where it
+/// computes in it, else in f32; on a GPU as it computes with them.
 class InferenceCopy {
  public:
   /// `model` outlives the copy.

@@ -11,6 +11,7 @@
 #include "core/file.h"
 #include "core/log.h"
 #include "core/parallel.h"
+#include "ops/devices.h"
 #include "tokenizer/formats.h"
 #include "train/peak.h"
 
@@ -24,6 +25,14 @@ int64_t peak_memory_bytes() {
   rusage usage{};
   ::getrusage(RUSAGE_SELF, &usage);
   return int64_t{usage.ru_maxrss} * 1024;
+}
+
+/// A GPU needs many matrices side by side to be busy, and has the memory for them.
+NewtonSchulzConfig newton_schulz_for(const Backend& backend) {
+  NewtonSchulzConfig config;
+  constexpr int64_t kGpuScratchBytes = int64_t{1} << 30;
+  if (backend.device().kind == DeviceKind::kCuda) config.scratch_limit_bytes = kGpuScratchBytes;
+  return config;
 }
 
 }  // namespace
@@ -62,13 +71,11 @@ Stage::Stage(std::string name, const StageRun& run, const CheckpointSettings& ch
       run_(run),
       checkpoints_(checkpoints),
       machine_(machine),
-      cpu_(cpu_backend()),
-      backend_(&cpu_),
+      device_backend_(backend_named(machine.device)),
+      backend_(&device_backend_),
       folder_(run.folder),
-      dtype_(dtype_named(machine.dtype, cpu_)) {
-  if (machine.device != "auto" && machine.device != "cpu") {
-    throw DeviceError("--device {}: this build has no such backend: use cpu", machine.device);
-  }
+      dtype_(dtype_named(machine.dtype, device_backend_)),
+      memory_(device_backend_.reserve_addresses()) {
   if (const std::optional<int64_t> step = step_to_resume(run)) {
     checkpoint_.emplace(run.folder / checkpoint_name(*step));
     const std::string stage = checkpoint_->state().value("stage", std::string());
@@ -78,7 +85,7 @@ Stage::Stage(std::string name, const StageRun& run, const CheckpointSettings& ch
     }
   }
   if (run.profile_steps > 0) {
-    profiler_.emplace(cpu_, run.folder / "trace.json",
+    profiler_.emplace(device_backend_, run.folder / "trace.json",
                       StepProfiler::Options{.n_steps = run.profile_steps});
     backend_ = &profiler_->backend();
   }
@@ -125,7 +132,9 @@ void Stage::make_model(const GptConfig& config, const OptimizerSettings& setting
                          .matrix_lr = settings.matrix_lr * lr_frac,
                          .weight_decay = settings.weight_decay,
                          .grad_clip = settings.grad_clip,
-                         .muon_momentum = std::move(muon_momentum)});
+                         .newton_schulz = newton_schulz_for(device_backend_),
+                         .muon_momentum = std::move(muon_momentum)},
+      backend_->allocator());
   if (!checkpoint_) return;
   checkpoint_->load_model(*model_);
   checkpoint_->load_optimizer(*backend_, state_of(*optimizer_));
@@ -196,13 +205,13 @@ void Stage::restore_loop(int64_t num_iterations) {
     }
     const ordered_json& machine = saved("machine");
     if (machine.at("threads") != num_threads() || machine.at("dtype") != name_of(dtype_) ||
-        machine.at("backend") != cpu_.description()) {
+        machine.at("backend") != device_backend_.description()) {
       log_warning(
           "the run was begun with {} threads in {} on {}, and goes on with {} in {} on {}: its "
           "curve may differ in the last digits",
           machine.at("threads").dump(), machine.at("dtype").get<std::string>(),
           machine.at("backend").get<std::string>(), num_threads(), name_of(dtype_),
-          cpu_.description());
+          device_backend_.description());
     }
     if (saved("num_iterations") != num_iterations) {
       log_warning("the run was begun for {} steps, and goes on for {}",
@@ -223,7 +232,7 @@ void Stage::start(Plan plan) {
   const int64_t N = plan_.num_iterations;
   if (checkpoint_) restore_loop(N);
   model_->refresh_compute_weights();
-  peak_flops_ = measured_peak_flops(cpu_, dtype_);
+  peak_flops_ = peak_flops(device_backend_, dtype_);
   const LrScheduleConfig schedule{.warmup_ratio = plan_.schedule->warmup_ratio,
                                   .warmdown_ratio = plan_.schedule->warmdown_ratio,
                                   .final_lr_frac = plan_.schedule->final_lr_frac};
@@ -258,7 +267,7 @@ void Stage::describe_model() const {
   const GptConfig& config = model_->config();
   log_info("depth {}: {} parameters, width {}, vocabulary {}; {} on {}, {} threads", config.n_layer,
            grouped(config.num_params()), config.n_embd, config.vocab_size, name_of(dtype_),
-           cpu_.description(), num_threads());
+           device_backend_.description(), num_threads());
 }
 
 void Stage::save(int64_t step) {
@@ -283,7 +292,9 @@ void Stage::save(int64_t step) {
       {"loop", std::move(kept)},
       {"data", data_state()},
       {"machine",
-       {{"threads", num_threads()}, {"dtype", name_of(dtype_)}, {"backend", cpu_.description()}}},
+       {{"threads", num_threads()},
+        {"dtype", name_of(dtype_)},
+        {"backend", device_backend_.description()}}},
   };
   result_.checkpoint =
       save_checkpoint(folder_, step, *model_, state_of(*optimizer_), state, data_tensors());

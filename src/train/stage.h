@@ -176,9 +176,9 @@ class Stage {
   const CheckpointSettings& checkpoints_;
   const MachineSettings& machine_;
 
-  Backend& cpu_;
+  Backend& device_backend_;
   std::optional<StepProfiler> profiler_;
-  Backend* backend_;  // the CPU's, perhaps by way of the profiler
+  Backend* backend_;  // the same, perhaps by way of the profiler
   RunFolder folder_;
   std::optional<Checkpoint> checkpoint_;  // until one is saved
   DType dtype_;

@@ -126,9 +126,11 @@ template <typename Config, typename F>
 void machine_settings(Config& c, F&& f) {
   using enum OnResume;
   const char* const kGroup = "Machine";
-  f(SettingInfo{"device", kGroup, kFree, "DEVICE", "auto or cpu; there is no other yet"}, c.device);
+  f(SettingInfo{"device", kGroup, kFree, "DEVICE",
+                "auto, cpu, cuda or cuda:N; auto: the first GPU, if there is one"},
+    c.device);
   f(SettingInfo{"dtype", kGroup, kWarn, "auto|f32|bf16",
-                "of activations and products; auto: bf16 where the CPU multiplies it"},
+                "of activations and products; auto: bf16 where the device multiplies it"},
     c.dtype);
   f(SettingInfo{"activation-checkpointing", kGroup, kFree, "",
                 "keep less for backward, compute it twice; the same result"},
