@@ -10,7 +10,9 @@
 #include <gtest/gtest.h>
 
 #include "autograd/parameter.h"
+#include "ops/devices.h"
 #include "optim/optimizer.h"
+#include "support/host_calls.h"
 #include "support/random.h"
 
 namespace nanochat::test {
@@ -116,8 +118,12 @@ class SavedState {
 };
 
 /// For INSTANTIATE_TEST_SUITE_P over Values("reference", "cpu"): looked up inside the test, since
-/// cpu_backend() may throw.
+/// cpu_backend() may throw. "cuda" takes tensors on the host.
 [[nodiscard]] inline Backend& backend_named(std::string_view name) {
+  if (name == "cuda") {
+    static const std::unique_ptr<Backend> gpu = make_host_calls(cuda_backend());
+    return *gpu;
+  }
   return name == "reference" ? reference_backend() : cpu_backend();
 }
 [[nodiscard]] inline std::string backend_name(const testing::TestParamInfo<const char*>& test) {

@@ -57,6 +57,10 @@ Tensor difference(const Tensor& a, const Tensor& b) {
 
 class UnitsParityTest : public testing::TestWithParam<const char*> {
  protected:
+  void SetUp() override {
+    if (std::string(GetParam()) != "cuda" || cuda_inventory().problem.empty()) return;
+    GTEST_SKIP() << "cuda: " << cuda_inventory().problem;
+  }
   Backend& backend() { return backend_named(GetParam()); }
   // Runs check(fixture) on every file, which returns how many cases it found there.
   template <typename F>
@@ -71,7 +75,14 @@ class UnitsParityTest : public testing::TestWithParam<const char*> {
     EXPECT_GT(cases, 0) << "the files hold no such case";
   }
 };
-INSTANTIATE_TEST_SUITE_P(Backends, UnitsParityTest, testing::Values("reference", "cpu"),
+constexpr const char* kBackends[] = {
+    "reference",
+    "cpu",
+#ifdef NC_TEST_CUDA
+    "cuda",
+#endif
+};
+INSTANTIATE_TEST_SUITE_P(Backends, UnitsParityTest, testing::ValuesIn(kBackends),
                          test::backend_name);
 
 TEST_P(UnitsParityTest, NewtonSchulz) {

@@ -6,8 +6,17 @@
 
 #include <fmt/format.h>
 
+#include "ops/devices.h"
+#include "ops/transfer.h"
+
 namespace nanochat::test {
 namespace {
+
+/// What a GPU holds is brought to the host first.
+Tensor on_host(const Tensor& x) {
+  if (!x || x.device().kind == DeviceKind::kCpu) return x;
+  return nanochat::on_host(cuda_backend(x.device().index), x);
+}
 
 template <typename T>
 std::vector<double> widened(const Tensor& x) {
@@ -55,7 +64,8 @@ Tolerance sum_tolerance(DType result, int64_t n_terms, DType sum) {
                         4 * std::sqrt(static_cast<double>(n_terms)) * unit_roundoff(sum)};
 }
 
-std::vector<double> to_doubles(const Tensor& x) {
+std::vector<double> to_doubles(const Tensor& anywhere) {
+  const Tensor x = on_host(anywhere);
   switch (x.dtype()) {
     case DType::kF64:
       return widened<double>(x);
@@ -132,7 +142,9 @@ void expect_close(const Tensor& actual, const Tensor& expected, Tolerance tolera
   EXPECT_TRUE(is_close(actual, expected, tolerance));
 }
 
-::testing::AssertionResult same_bits(const Tensor& actual, const Tensor& expected) {
+::testing::AssertionResult same_bits(const Tensor& actual_anywhere,
+                                     const Tensor& expected_anywhere) {
+  const Tensor actual = on_host(actual_anywhere), expected = on_host(expected_anywhere);
   if (actual.shape() != expected.shape() || actual.dtype() != expected.dtype()) {
     return ::testing::AssertionFailure()
            << fmt::format("{} {} instead of {} {}", name_of(actual.dtype()), actual.shape(),

@@ -1,4 +1,5 @@
-/// Comparing tensors, with tolerances that come from the number format.
+/// Comparing tensors, with tolerances that come from the number format. They may be on the host or
+/// on a GPU.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,4 @@
-/// One operation on given tensors, and everything that a cpu backend must get right about it.
+/// One operation on given tensors, and everything that a fast backend must get right about it.
 #pragma once
 
 #include <functional>
@@ -11,25 +11,35 @@
 #include <gtest/gtest.h>
 
 #include "core/parallel.h"
-#include "ops/backend.h"
+#include "ops/devices.h"
 #include "support/compare.h"
 #include "support/guarded.h"
+#include "support/host_calls.h"
 #include "support/random.h"
 
 namespace nanochat::test {
 
-inline constexpr const char* kAllIsas[] = {"avx512_bf16", "avx2", "portable"};
+/// The fast backends, by name; in a build with CUDA it is one of them.
+inline constexpr const char* kFastBackends[] = {
+    "avx512_bf16",
+    "avx2",
+    "portable",
+#ifdef NC_TEST_CUDA
+    "cuda",
+#endif
+};
 
-/// The backend for `isa`, or nothing where the CPU lacks it.
-inline std::unique_ptr<Backend> backend_for(const std::string& isa) {
+/// The cpu backend for an instruction set or the GPU's for "cuda", taking tensors on the host; or
+/// nothing where this machine lacks it.
+inline std::unique_ptr<Backend> backend_for(const std::string& name) {
   try {
-    return make_cpu_backend(isa);
+    return name == "cuda" ? make_host_calls(cuda_backend()) : make_cpu_backend(name);
   } catch (const DeviceError&) {
     return nullptr;
   }
 }
 
-struct CpuOpCase {
+struct OpCase {
   struct Output {
     Tensor initial = {};      ///< what an updated tensor starts as
     bool is_updated = false;  ///< else only shape and dtype of `initial` count: it starts as NaN
@@ -62,7 +72,7 @@ namespace internal {
 
 /// Runs the case with fences around every tensor. alias: the output and input that share one, or
 /// null. Returns the outputs.
-inline std::vector<Tensor> run_guarded(const CpuOpCase& c, Backend& backend,
+inline std::vector<Tensor> run_guarded(const OpCase& c, Backend& backend,
                                        const std::pair<int, int>* alias) {
   std::vector<std::unique_ptr<GuardedTensor>> guards;
   const auto guard = [&guards](auto&&... arguments) -> Tensor {
@@ -72,7 +82,7 @@ inline std::vector<Tensor> run_guarded(const CpuOpCase& c, Backend& backend,
   std::vector<Tensor> in, out;
   for (const Tensor& x : c.in) in.push_back(x ? guard(x) : Tensor());
   for (size_t i = 0; i < c.out.size(); ++i) {
-    const CpuOpCase::Output& output = c.out[i];
+    const OpCase::Output& output = c.out[i];
     if (alias && static_cast<size_t>(alias->first) == i) {
       out.push_back(in[static_cast<size_t>(alias->second)]);
     } else if (output.is_updated) {
@@ -102,7 +112,7 @@ inline void expect_same_bits(const std::vector<Tensor>& a, const std::vector<Ten
 /// Expects that `backend` agrees with the reference, stays inside its tensors, leaves its inputs
 /// alone, repeats itself to the bit, does not care for the number of threads where that is
 /// promised, and gives the same bits in place.
-inline void check_op(const CpuOpCase& c, Backend& backend) {
+inline void check_op(const OpCase& c, Backend& backend) {
   SCOPED_TRACE(c.name);
   const std::vector<Tensor> expected = internal::run_guarded(c, reference_backend(), nullptr);
   const std::vector<Tensor> actual = internal::run_guarded(c, backend, nullptr);

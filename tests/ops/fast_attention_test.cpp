@@ -11,6 +11,8 @@
 #include "core/parallel.h"
 #include "ops/backend.h"
 #include "ops/cpu/attention.h"
+#include "ops/cpu/isa.h"
+#include "ops/op_case.h"
 #include "support/compare.h"
 #include "support/guarded.h"
 #include "support/random.h"
@@ -18,7 +20,6 @@
 namespace nanochat {
 namespace {
 
-using cpu::Isa;
 using test::GuardedTensor;
 using test::Tolerance;
 
@@ -57,6 +58,11 @@ std::vector<Case> awkward_cases() {
   for (const int64_t D : {1, 2, 15, 16, 17, 33, 64, 65, 128, 130}) {
     cases.push_back({{0, 1, 2, 17, 0, 7}, 2, 1, D});
   }
+  // The head sizes of tensor cores, on either side of their tiles of 64 and 128 rows.
+  for (const int64_t D : {64, 128}) {
+    cases.push_back({{1, 63, 64, 65, 127, 128, 129}, 2, 1, D});
+    for (const int64_t window : {0, 31, 64, 100}) cases.push_back({{200, 33}, 4, 2, D, window});
+  }
   cases.push_back({{5, 6, 95, 96, 97}, 3, 3, 20});
   cases.push_back({{191, 192, 193, 1}, 6, 2, 16});
   for (const int64_t window : {0, 1, 5, 15, 16, 63, 96, 150, 10000}) {
@@ -69,18 +75,17 @@ std::vector<Case> awkward_cases() {
   return cases;
 }
 
-class CpuAttentionTest : public ::testing::TestWithParam<std::tuple<Isa, DType>> {
+class FastAttentionTest : public ::testing::TestWithParam<std::tuple<const char*, DType>> {
  protected:
   using Run = nanochat::Run;  // ::testing::Test has a member of that name
 
   void SetUp() override {
-    if (!cpu::is_supported(isa())) GTEST_SKIP() << "this CPU has no " << cpu::name_of(isa());
+    backend_ = test::backend_for(name());
+    if (!backend_) GTEST_SKIP() << "this machine has no " << name();
   }
-  [[nodiscard]] Isa isa() const { return std::get<0>(GetParam()); }
+  [[nodiscard]] std::string name() const { return std::get<0>(GetParam()); }
+  Backend& backend() { return *backend_; }
   [[nodiscard]] DType dtype() const { return std::get<1>(GetParam()); }
-  [[nodiscard]] const cpu::AttentionKernels& kernels() const {
-    return cpu::attention_kernels(isa());
-  }
 
   /// f32: a logit is a sum of D terms, a result one of T. bf16: P or dS and the result are rounded
   /// once each, by u at most, P and dS before a sum whose terms are no larger than the result's
@@ -102,7 +107,8 @@ class CpuAttentionTest : public ::testing::TestWithParam<std::tuple<Isa, DType>>
     }
   }
 
-  cpu::Workspace workspace_;
+ private:
+  std::unique_ptr<Backend> backend_;
 };
 
 TokenRuns one_run(const Run& run) { return {std::span(&run, 1), run.length}; }
@@ -119,7 +125,7 @@ Expected reference_forward(const Tensor& qkv, const TokenRuns& runs, const Atten
   return e;
 }
 
-TEST_P(CpuAttentionTest, ForwardAgreesWithReferenceOnAwkwardShapes) {
+TEST_P(FastAttentionTest, ForwardAgreesWithReferenceOnAwkwardShapes) {
   uint64_t seed = 1;
   for (const Case& c : awkward_cases()) {
     SCOPED_TRACE(fmt::format("{} seed={}", c.name(), seed));
@@ -129,7 +135,7 @@ TEST_P(CpuAttentionTest, ForwardAgreesWithReferenceOnAwkwardShapes) {
         test::random_normal({runs.n_tokens(), shape.qkv_dim()}, dtype(), seed++, c.std));
     GuardedTensor out({runs.n_tokens(), shape.q_dim()}, dtype());
     GuardedTensor lse({runs.n_tokens(), c.H}, DType::kF32);
-    cpu::attention(kernels(), *qkv, runs, shape, *out, *lse, workspace_);
+    backend().attention(*qkv, runs, shape, *out, *lse);
     EXPECT_TRUE(out.check());
     EXPECT_TRUE(lse.check());
 
@@ -142,12 +148,12 @@ TEST_P(CpuAttentionTest, ForwardAgreesWithReferenceOnAwkwardShapes) {
 
     GuardedTensor again({runs.n_tokens(), shape.q_dim()}, dtype());
     Tensor none;
-    cpu::attention(kernels(), *qkv, runs, shape, *again, none, workspace_);
+    backend().attention(*qkv, runs, shape, *again, none);
     EXPECT_TRUE(test::same_bits(*again, *out));
   }
 }
 
-TEST_P(CpuAttentionTest, BackwardAgreesWithReferenceOnAwkwardShapes) {
+TEST_P(FastAttentionTest, BackwardAgreesWithReferenceOnAwkwardShapes) {
   uint64_t seed = 100;
   for (const Case& c : awkward_cases()) {
     SCOPED_TRACE(fmt::format("{} seed={}", c.name(), seed));
@@ -158,9 +164,9 @@ TEST_P(CpuAttentionTest, BackwardAgreesWithReferenceOnAwkwardShapes) {
     const GuardedTensor dout(test::random_normal({N, shape.q_dim()}, dtype(), seed++));
     GuardedTensor out({N, shape.q_dim()}, dtype());
     GuardedTensor lse({N, c.H}, DType::kF32);
-    cpu::attention(kernels(), *qkv, runs, shape, *out, *lse, workspace_);
+    backend().attention(*qkv, runs, shape, *out, *lse);
     GuardedTensor dqkv({N, shape.qkv_dim()}, dtype());
-    cpu::attention_backward(kernels(), *dout, *qkv, *out, *lse, runs, shape, *dqkv, workspace_);
+    backend().attention_backward(*dout, *qkv, *out, *lse, runs, shape, *dqkv);
     EXPECT_TRUE(dqkv.check());
 
     Tensor expected({N, shape.qkv_dim()}, DType::kF64);
@@ -172,12 +178,12 @@ TEST_P(CpuAttentionTest, BackwardAgreesWithReferenceOnAwkwardShapes) {
     expect_near(*dqkv, expected, c);
 
     GuardedTensor again({N, shape.qkv_dim()}, dtype());
-    cpu::attention_backward(kernels(), *dout, *qkv, *out, *lse, runs, shape, *again, workspace_);
+    backend().attention_backward(*dout, *qkv, *out, *lse, runs, shape, *again);
     EXPECT_TRUE(test::same_bits(*again, *dqkv));
   }
 }
 
-TEST_P(CpuAttentionTest, FewRunsOnManyThreadsAreCutIntoParts) {
+TEST_P(FastAttentionTest, FewRunsOnManyThreadsAreCutIntoParts) {
   const int threads = num_threads();
   const Case c{{401, 30}, 4, 2, 12, 250};
   const TokenRuns runs = c.runs();
@@ -187,8 +193,8 @@ TEST_P(CpuAttentionTest, FewRunsOnManyThreadsAreCutIntoParts) {
   const Tensor dout = test::random_normal({N, shape.q_dim()}, dtype(), 8);
   const auto run = [&](int n, GuardedTensor& out, GuardedTensor& lse, GuardedTensor& dqkv) {
     set_num_threads(n);
-    cpu::attention(kernels(), qkv, runs, shape, *out, *lse, workspace_);
-    cpu::attention_backward(kernels(), dout, qkv, *out, *lse, runs, shape, *dqkv, workspace_);
+    backend().attention(qkv, runs, shape, *out, *lse);
+    backend().attention_backward(dout, qkv, *out, *lse, runs, shape, *dqkv);
     set_num_threads(threads);
     EXPECT_TRUE(dqkv.check());
   };
@@ -206,7 +212,9 @@ TEST_P(CpuAttentionTest, FewRunsOnManyThreadsAreCutIntoParts) {
   test::expect_close(*dqkv5, *dqkv1, test::sum_tolerance(dtype(), 401));
 }
 
-TEST_P(CpuAttentionTest, ForwardGivesTheSameBitsHoweverRowsAreCut) {
+TEST_P(FastAttentionTest, ForwardGivesTheSameBitsHoweverRowsAreCut) {
+  if (name() == "cuda") GTEST_SKIP() << "about the cpu backend's kernels";
+  const cpu::AttentionKernels& kernels = cpu::attention_kernels(cpu::parse_isa(name()));
   for (const int64_t window : {-1, 0, 77, 600}) {
     SCOPED_TRACE(fmt::format("window={}", window));
     const Case c{{1000}, 2, 1, 18, window};
@@ -217,7 +225,7 @@ TEST_P(CpuAttentionTest, ForwardGivesTheSameBitsHoweverRowsAreCut) {
     GuardedTensor lse({1000, c.H}, DType::kF32), cut_lse({1000, c.H}, DType::kF32);
     const int threads = num_threads();
     set_num_threads(1);
-    cpu::attention(kernels(), qkv, runs, shape, *whole, *lse, workspace_);
+    backend().attention(qkv, runs, shape, *whole, *lse);
     set_num_threads(threads);
 
     const auto types =
@@ -227,7 +235,7 @@ TEST_P(CpuAttentionTest, ForwardGivesTheSameBitsHoweverRowsAreCut) {
     };
     int64_t begin = 0;
     for (const int64_t end : {1, 13, 14, 111, 513, 520, 999, 1000}) {
-      const Tensor scratch({kernels().forward_scratch_bytes(types, c.D, end)}, DType::kU8);
+      const Tensor scratch({kernels.forward_scratch_bytes(types, c.D, end)}, DType::kU8);
       cpu::AttentionForwardItem item;
       item.q = at(qkv, 0);
       item.k = at(qkv, shape.q_dim());
@@ -244,7 +252,7 @@ TEST_P(CpuAttentionTest, ForwardGivesTheSameBitsHoweverRowsAreCut) {
       item.window = window;
       item.scale = shape.scale;
       item.scratch = const_cast<void*>(scratch.raw());
-      kernels().forward(types, item);
+      kernels.forward(types, item);
       begin = end;
     }
     EXPECT_TRUE(cut.check());
@@ -264,7 +272,7 @@ struct GuardedCache {
   GuardedTensor k, v;
 };
 
-TEST_P(CpuAttentionTest, CachedAgreesWithReferenceForDecodingAndPrefill) {
+TEST_P(FastAttentionTest, CachedAgreesWithReferenceForDecodingAndPrefill) {
   uint64_t seed = 300;
   for (const DType cache_dtype : {dtype(), DType::kBf16}) {
     for (const int64_t window : {-1, 0, 9, 64, 1000}) {
@@ -286,7 +294,7 @@ TEST_P(CpuAttentionTest, CachedAgreesWithReferenceForDecodingAndPrefill) {
           const int64_t N = batch.back().row_begin + batch.back().length;
           const TokenRuns runs(batch, N);
           const GuardedTensor qkv(test::random_normal({N, shape.qkv_dim()}, dtype(), seed++));
-          cpu::kv_cache_append(kernels(), *qkv, runs, shape, kv);
+          backend().kv_cache_append(*qkv, runs, shape, kv);
           reference_backend().kv_cache_append(*qkv, runs, shape, expected_kv);
           EXPECT_TRUE(test::same_bits(kv.k, expected_kv.k));
           EXPECT_TRUE(test::same_bits(kv.v, expected_kv.v));
@@ -294,7 +302,7 @@ TEST_P(CpuAttentionTest, CachedAgreesWithReferenceForDecodingAndPrefill) {
           EXPECT_TRUE(cache.v.check());
 
           GuardedTensor out({N, shape.q_dim()}, dtype());
-          cpu::attention_cached(kernels(), *qkv, kv, runs, shape, *out, workspace_);
+          backend().attention_cached(*qkv, kv, runs, shape, *out);
           EXPECT_TRUE(out.check());
           Tensor expected({N, shape.q_dim()}, DType::kF64);
           const KvCache wide{test::converted(kv.k, DType::kF64),
@@ -308,7 +316,7 @@ TEST_P(CpuAttentionTest, CachedAgreesWithReferenceForDecodingAndPrefill) {
   }
 }
 
-TEST_P(CpuAttentionTest, CachedRunsDoNotFeelTheirNeighbours) {
+TEST_P(FastAttentionTest, CachedRunsDoNotFeelTheirNeighbours) {
   const Case c{{}, 4, 2, 48, 70};
   const AttentionShape shape = c.shape();
   const std::vector<Run> all = {{0, 1, 50, 0}, {1, 9, 11, 2}, {10, 3, 0, 1}, {13, 100, 0, 3}};
@@ -316,19 +324,19 @@ TEST_P(CpuAttentionTest, CachedRunsDoNotFeelTheirNeighbours) {
   const Tensor qkv = test::random_normal({113, shape.qkv_dim()}, dtype(), 5);
   KvCache cache{test::random_normal({4, 120, shape.kv_dim()}, dtype(), 6),
                 test::random_normal({4, 120, shape.kv_dim()}, dtype(), 7)};
-  cpu::kv_cache_append(kernels(), qkv, runs, shape, cache);
+  backend().kv_cache_append(qkv, runs, shape, cache);
   Tensor together({113, shape.q_dim()}, dtype());
-  cpu::attention_cached(kernels(), qkv, cache, runs, shape, together, workspace_);
+  backend().attention_cached(qkv, cache, runs, shape, together);
   for (const Run& run : all) {
     const Run alone{0, run.length, run.position, run.slot};
     const Tensor rows = qkv.rows(run.row_begin, run.row_begin + run.length);
     Tensor out({run.length, shape.q_dim()}, dtype());
-    cpu::attention_cached(kernels(), rows, cache, one_run(alone), shape, out, workspace_);
+    backend().attention_cached(rows, cache, one_run(alone), shape, out);
     EXPECT_TRUE(test::same_bits(out, together.rows(run.row_begin, run.row_begin + run.length)));
   }
 }
 
-TEST_P(CpuAttentionTest, HoweverAPromptIsCutItsRowsHaveTheSameBits) {
+TEST_P(FastAttentionTest, HoweverAPromptIsCutItsRowsHaveTheSameBits) {
   for (const int64_t window : {-1, 50}) {
     const Case c{{}, 4, 2, 40, window};
     const AttentionShape shape = c.shape();
@@ -336,22 +344,21 @@ TEST_P(CpuAttentionTest, HoweverAPromptIsCutItsRowsHaveTheSameBits) {
     KvCache cache{zeros({1, 304, shape.kv_dim()}, dtype()),
                   zeros({1, 304, shape.kv_dim()}, dtype())};
     const TokenRuns whole = one_run({0, 300, 0, 0});
-    cpu::kv_cache_append(kernels(), qkv, whole, shape, cache);
+    backend().kv_cache_append(qkv, whole, shape, cache);
     Tensor expected({300, shape.q_dim()}, dtype());
-    cpu::attention_cached(kernels(), qkv, cache, whole, shape, expected, workspace_);
+    backend().attention_cached(qkv, cache, whole, shape, expected);
     int32_t begin = 0;
     for (const int32_t end : {1, 2, 5, 17, 32, 33, 140, 300}) {
       const Run run{0, end - begin, begin, 0};
       Tensor out({end - begin, shape.q_dim()}, dtype());
-      cpu::attention_cached(kernels(), qkv.rows(begin, end), cache, one_run(run), shape, out,
-                            workspace_);
+      backend().attention_cached(qkv.rows(begin, end), cache, one_run(run), shape, out);
       EXPECT_TRUE(test::same_bits(out, expected.rows(begin, end))) << begin << " to " << end;
       begin = end;
     }
   }
 }
 
-TEST_P(CpuAttentionTest, ARingHoldsWhatAWindowSees) {
+TEST_P(FastAttentionTest, ARingHoldsWhatAWindowSees) {
   const Case c{{}, 4, 2, 24, 20};
   const AttentionShape shape = c.shape();
   const Tensor qkv = test::random_normal({200, shape.qkv_dim()}, dtype(), 11);
@@ -363,10 +370,10 @@ TEST_P(CpuAttentionTest, ARingHoldsWhatAWindowSees) {
     const TokenRuns runs = one_run({0, length, begin, 1});
     const Tensor rows = qkv.rows(begin, begin + length);
     Tensor out({length, shape.q_dim()}, dtype()), expected = out.clone(), reference = out.clone();
-    cpu::kv_cache_append(kernels(), rows, runs, shape, ring);
-    cpu::kv_cache_append(kernels(), rows, runs, shape, whole);
-    cpu::attention_cached(kernels(), rows, ring, runs, shape, out, workspace_);
-    cpu::attention_cached(kernels(), rows, whole, runs, shape, expected, workspace_);
+    backend().kv_cache_append(rows, runs, shape, ring);
+    backend().kv_cache_append(rows, runs, shape, whole);
+    backend().attention_cached(rows, ring, runs, shape, out);
+    backend().attention_cached(rows, whole, runs, shape, expected);
     EXPECT_TRUE(test::same_bits(out, expected)) << "at " << begin;
     reference_backend().attention_cached(rows, ring, runs, shape, reference);
     reference_backend().attention_cached(rows, whole, runs, shape, expected);
@@ -376,7 +383,7 @@ TEST_P(CpuAttentionTest, ARingHoldsWhatAWindowSees) {
   ASSERT_EQ(begin, 200);
 }
 
-TEST_P(CpuAttentionTest, WorkspaceStopsGrowingAfterTheFirstCall) {
+TEST_P(FastAttentionTest, WorkspaceStopsGrowingAfterTheFirstCall) {
   const Case c{{100, 40}, 2, 1, 64};
   const TokenRuns runs = c.runs();
   const AttentionShape shape = c.shape();
@@ -385,22 +392,21 @@ TEST_P(CpuAttentionTest, WorkspaceStopsGrowingAfterTheFirstCall) {
   Tensor lse({140, c.H}, DType::kF32);
   Tensor dqkv({140, shape.qkv_dim()}, dtype());
   const auto step = [&] {
-    cpu::attention(kernels(), qkv, runs, shape, out, lse, workspace_);
-    cpu::attention_backward(kernels(), out, qkv, out, lse, runs, shape, dqkv, workspace_);
+    backend().attention(qkv, runs, shape, out, lse);
+    backend().attention_backward(out, qkv, out, lse, runs, shape, dqkv);
   };
   step();
-  const int64_t size = workspace_.size_bytes();
+  const int64_t size = backend().workspace_bytes();
   EXPECT_GT(size, 0);
   step();
-  EXPECT_EQ(workspace_.size_bytes(), size);
+  EXPECT_EQ(backend().workspace_bytes(), size);
 }
 
-INSTANTIATE_TEST_SUITE_P(EveryIsa, CpuAttentionTest,
-                         ::testing::Combine(::testing::Values(Isa::kPortable, Isa::kAvx2,
-                                                              Isa::kAvx512Bf16),
+INSTANTIATE_TEST_SUITE_P(Every, FastAttentionTest,
+                         ::testing::Combine(::testing::ValuesIn(test::kFastBackends),
                                             ::testing::Values(DType::kF32, DType::kBf16)),
                          [](const auto& p) {
-                           return fmt::format("{}_{}", cpu::name_of(std::get<0>(p.param)),
+                           return fmt::format("{}_{}", std::get<0>(p.param),
                                               name_of(std::get<1>(p.param)));
                          });
 

@@ -1,12 +1,13 @@
-// The cpu backend's own kernels against the reference, every instruction set that this CPU has.
+// The fast backends' own kernels against the reference: every instruction set that this CPU has,
+// and the GPU.
 #include <limits>
 
-#include "ops/cpu_op_case.h"
+#include "ops/op_case.h"
 
 namespace nanochat::test {
 namespace {
 
-using Tensors = CpuOpCase::Tensors;
+using Tensors = OpCase::Tensors;
 
 // Either side of one vector of 4, 8 and 16, primes, and enough for several threads.
 constexpr int64_t kSizes[] = {0, 1, 3, 4, 7, 8, 9, 15, 16, 17, 31, 33, 768, 40'009};
@@ -17,22 +18,22 @@ constexpr uint64_t kSeed = 20240611;
 
 Tensor blank(Shape shape, DType dtype) { return Tensor(shape, dtype); }
 
-class CpuRowsTest : public ::testing::TestWithParam<const char*> {
+class FastRowsTest : public ::testing::TestWithParam<const char*> {
  protected:
   void SetUp() override {
     backend_ = backend_for(GetParam());
-    if (!backend_) GTEST_SKIP() << "this CPU has no " << GetParam();
+    if (!backend_) GTEST_SKIP() << "this machine has no " << GetParam();
   }
   Backend& backend() { return *backend_; }
-  void check(const CpuOpCase& c) { check_op(c, backend()); }
+  void check(const OpCase& c) { check_op(c, backend()); }
 
  private:
   std::unique_ptr<Backend> backend_;
 };
-INSTANTIATE_TEST_SUITE_P(Isa, CpuRowsTest, ::testing::ValuesIn(kAllIsas),
+INSTANTIATE_TEST_SUITE_P(Isa, FastRowsTest, ::testing::ValuesIn(kFastBackends),
                          [](const auto& test) { return std::string(test.param); });
 
-TEST_P(CpuRowsTest, ZeroAndCopyReachEveryByte) {
+TEST_P(FastRowsTest, ZeroAndCopyReachEveryByte) {
   for (const int64_t n : kSizes) {
     for (const DType dtype : {DType::kF64, DType::kF32, DType::kBf16, DType::kI32, DType::kU8}) {
       check({.name = fmt::format("zero {} {}", name_of(dtype), n),
@@ -48,7 +49,7 @@ TEST_P(CpuRowsTest, ZeroAndCopyReachEveryByte) {
   }
 }
 
-TEST_P(CpuRowsTest, CastRoundsAsTheReferenceDoes) {
+TEST_P(FastRowsTest, CastRoundsAsTheReferenceDoes) {
   constexpr DType kFloats[] = {DType::kF64, DType::kF32, DType::kBf16};
   for (const int64_t n : kSizes) {
     for (const DType from : kFloats) {
@@ -62,7 +63,7 @@ TEST_P(CpuRowsTest, CastRoundsAsTheReferenceDoes) {
   }
 }
 
-TEST_P(CpuRowsTest, CastToBf16HandlesTiesSubnormalsInfinitiesAndNan) {
+TEST_P(FastRowsTest, CastToBf16HandlesTiesSubnormalsInfinitiesAndNan) {
   std::vector<float> values;
   for (const uint32_t bits :
        {0x3f808000U, 0x3f818000U, 0x3f808001U, 0x3f807fffU, 0x00000001U, 0x00008000U, 0x00008001U,
@@ -78,7 +79,7 @@ TEST_P(CpuRowsTest, CastToBf16HandlesTiesSubnormalsInfinitiesAndNan) {
   EXPECT_TRUE(same_bits(actual, expected));
 }
 
-TEST_P(CpuRowsTest, ElementwiseOperationsAgree) {
+TEST_P(FastRowsTest, ElementwiseOperationsAgree) {
   for (const int64_t n : kSizes) {
     for (const DType act : kActs) {
       const Tensor a = random_normal({n}, act, kSeed + 2), b = random_normal({n}, act, kSeed + 3);
@@ -111,7 +112,7 @@ TEST_P(CpuRowsTest, ElementwiseOperationsAgree) {
   }
 }
 
-TEST_P(CpuRowsTest, AxpbyAgreesInEveryMixtureOfDtypes) {
+TEST_P(FastRowsTest, AxpbyAgreesInEveryMixtureOfDtypes) {
   constexpr DType kFloats[] = {DType::kF64, DType::kF32, DType::kBf16};
   for (const int64_t n : {0, 1, 17, 33, 20'011}) {
     for (const DType x_type : kFloats) {
@@ -132,7 +133,7 @@ TEST_P(CpuRowsTest, AxpbyAgreesInEveryMixtureOfDtypes) {
   }
 }
 
-TEST_P(CpuRowsTest, SoftcapIsAccurateFromTinyToHuge) {
+TEST_P(FastRowsTest, SoftcapIsAccurateFromTinyToHuge) {
   for (const int64_t n : {1, 16, 17, 769}) {
     for (const DType x_type : kActs) {
       for (const DType y_type : {x_type, DType::kF32}) {
@@ -153,7 +154,7 @@ TEST_P(CpuRowsTest, SoftcapIsAccurateFromTinyToHuge) {
 }
 
 // Each element against its own size, so that small ones are not excused by large neighbours.
-TEST_P(CpuRowsTest, TanhHasARelativeErrorBelow4e7) {
+TEST_P(FastRowsTest, TanhHasARelativeErrorBelow4e7) {
   std::vector<float> values;
   for (float x = 1e-6F; x < 12; x *= 1.0007F) {
     values.push_back(x);
@@ -171,7 +172,7 @@ TEST_P(CpuRowsTest, TanhHasARelativeErrorBelow4e7) {
   EXPECT_LT(worst, 4e-7);
 }
 
-TEST_P(CpuRowsTest, NanAndInfinityAreNotLost) {
+TEST_P(FastRowsTest, NanAndInfinityAreNotLost) {
   const float nan = std::numeric_limits<float>::quiet_NaN();
   const float inf = std::numeric_limits<float>::infinity();
   for (const DType act : kActs) {
@@ -202,7 +203,7 @@ TEST_P(CpuRowsTest, NanAndInfinityAreNotLost) {
   }
 }
 
-TEST_P(CpuRowsTest, EmbeddingAndItsBackwardAgree) {
+TEST_P(FastRowsTest, EmbeddingAndItsBackwardAgree) {
   constexpr int64_t V = 23;
   for (const int64_t N : {0, 1, 2, 61}) {
     for (const int64_t C : kColumns) {
@@ -232,7 +233,7 @@ TEST_P(CpuRowsTest, EmbeddingAndItsBackwardAgree) {
   }
 }
 
-TEST_P(CpuRowsTest, RmsNormAndItsBackwardAgree) {
+TEST_P(FastRowsTest, RmsNormAndItsBackwardAgree) {
   for (const int64_t N : kRows) {
     for (const int64_t C : kColumns) {
       for (const DType act : kActs) {
@@ -252,7 +253,7 @@ TEST_P(CpuRowsTest, RmsNormAndItsBackwardAgree) {
         // dy - y mean(dy y) cancels, wholly when C = 1: judge it by the size of dy.
         Tolerance dx_tolerance = element_tolerance(act, 16);
         dx_tolerance.abs = 16 * unit_roundoff(DType::kF32);
-        const CpuOpCase::Output dx = {.initial = blank({N, C}, act), .tolerance = dx_tolerance};
+        const OpCase::Output dx = {.initial = blank({N, C}, act), .tolerance = dx_tolerance};
         check({.name = "rms_norm_backward " + which,
                .in = {dy, y, rstd},
                .out = {dx},
@@ -270,7 +271,7 @@ TEST_P(CpuRowsTest, RmsNormAndItsBackwardAgree) {
   }
 }
 
-TEST_P(CpuRowsTest, RopeQkNormAndItsBackwardAgree) {
+TEST_P(FastRowsTest, RopeQkNormAndItsBackwardAgree) {
   for (const int64_t D : {2, 6, 16, 30, 34, 64, 128}) {
     for (const auto& [n_head, n_kv_head] : {std::pair{1, 1}, {3, 3}, {6, 2}}) {
       const TokenRuns runs = random_runs(6, 13, kSeed + 16 + D, 20);
@@ -308,7 +309,7 @@ TEST_P(CpuRowsTest, RopeQkNormAndItsBackwardAgree) {
   }
 }
 
-TEST_P(CpuRowsTest, ReductionsAgreeToTheDigitsOfDouble) {
+TEST_P(FastRowsTest, ReductionsAgreeToTheDigitsOfDouble) {
   const Tolerance in_double{.abs = 1e-300, .rel_of_max = 1e-11};
   for (const int64_t n : {0, 1, 17, 4095, 4096, 4097, 40'009}) {
     for (const DType a_type : {DType::kF64, DType::kF32, DType::kBf16}) {
@@ -349,7 +350,7 @@ TEST_P(CpuRowsTest, ReductionsAgreeToTheDigitsOfDouble) {
   }
 }
 
-TEST_P(CpuRowsTest, ClipScaleAgreesAndStopsAtBrokenNorms) {
+TEST_P(FastRowsTest, ClipScaleAgreesAndStopsAtBrokenNorms) {
   for (const double norm_squared :
        {0.0, 0.25, 1.0, 9.0, 1e300, std::numeric_limits<double>::infinity(),
         std::numeric_limits<double>::quiet_NaN()}) {
@@ -362,15 +363,15 @@ TEST_P(CpuRowsTest, ClipScaleAgreesAndStopsAtBrokenNorms) {
   }
 }
 
-TEST_P(CpuRowsTest, OptimizerStepsAgree) {
+TEST_P(FastRowsTest, OptimizerStepsAgree) {
   constexpr DType kF32 = DType::kF32;
   for (const int64_t n : kSizes) {
     for (const bool scaled : {false, true}) {
       const Tensor scale = scaled ? tensor_of<float>(std::vector{0.37F}, {1}) : Tensor();
       const Tensor g = random_normal({n}, kF32, kSeed + 26);
-      const CpuOpCase::Output m = {.initial = random_normal({n}, kF32, kSeed + 27),
-                                   .is_updated = true,
-                                   .tolerance = element_tolerance(kF32)};
+      const OpCase::Output m = {.initial = random_normal({n}, kF32, kSeed + 27),
+                                .is_updated = true,
+                                .tolerance = element_tolerance(kF32)};
       const AdamWParams params{.lr = 0.02F,
                                .beta1 = 0.8F,
                                .beta2 = 0.95F,

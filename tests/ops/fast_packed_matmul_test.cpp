@@ -1,12 +1,12 @@
 /// Products with packed weights: against the reference, and the promise that a row does not feel
 /// its company.
-#include "ops/cpu_op_case.h"
+#include "ops/op_case.h"
 
 namespace nanochat {
 namespace {
 
 using test::check_op;
-using test::CpuOpCase;
+using test::OpCase;
 
 constexpr WeightFormat kFormats[] = {WeightFormat::kF32, WeightFormat::kBf16, WeightFormat::kInt8};
 
@@ -16,18 +16,18 @@ PackedWeights packed(WeightFormat format, const Tensor& w) {
   return p;
 }
 
-class CpuPackedMatmulTest : public ::testing::TestWithParam<const char*> {
+class FastPackedMatmulTest : public ::testing::TestWithParam<const char*> {
  protected:
   void SetUp() override {
     backend_ = test::backend_for(GetParam());
-    if (!backend_) GTEST_SKIP() << "this CPU has no " << GetParam();
+    if (!backend_) GTEST_SKIP() << "this machine has no " << GetParam();
   }
   std::unique_ptr<Backend> backend_;
 };
-INSTANTIATE_TEST_SUITE_P(Isa, CpuPackedMatmulTest, ::testing::ValuesIn(test::kAllIsas),
+INSTANTIATE_TEST_SUITE_P(Isa, FastPackedMatmulTest, ::testing::ValuesIn(test::kFastBackends),
                          [](const auto& isa) { return isa.param; });
 
-TEST_P(CpuPackedMatmulTest, AgreesOnAwkwardShapes) {
+TEST_P(FastPackedMatmulTest, AgreesOnAwkwardShapes) {
   uint64_t seed = 1;
   for (const WeightFormat format : kFormats) {
     for (const DType act : {DType::kF32, DType::kBf16}) {
@@ -48,17 +48,16 @@ TEST_P(CpuPackedMatmulTest, AgreesOnAwkwardShapes) {
                 packed(format, test::random_normal({out, in}, DType::kF32, seed++));
             // Sums of `in` products of size 1, each rounded in f32, and the rounding of y.
             const double f32 = 4 * std::sqrt(static_cast<double>(in)) * 0x1p-24;
-            check_op(
-                {.name = fmt::format("{} x {}: {}x{}x{} -> {}", name_of(act), name_of(format), N,
-                                     in, out, name_of(to)),
-                 .in = {test::random_normal({N, in}, act, seed++)},
-                 .out = {{.initial = Tensor({N, out}, to),
-                          .tolerance = {.abs = 1e-6,
-                                        .rel_of_max =
-                                            f32 + (to == DType::kBf16 ? 0x1p-7 : 0x1p-22)}}},
-                 .run = [&](Backend& b, const CpuOpCase::Tensors& x,
-                            CpuOpCase::Tensors& y) { b.matmul_packed(x[0], w, y[0], epilogue); }},
-                *backend_);
+            check_op({.name = fmt::format("{} x {}: {}x{}x{} -> {}", name_of(act), name_of(format),
+                                          N, in, out, name_of(to)),
+                      .in = {test::random_normal({N, in}, act, seed++)},
+                      .out = {{.initial = Tensor({N, out}, to),
+                               .tolerance = {.abs = 1e-6,
+                                             .rel_of_max =
+                                                 f32 + (to == DType::kBf16 ? 0x1p-7 : 0x1p-22)}}},
+                      .run = [&](Backend& b, const OpCase::Tensors& x,
+                                 OpCase::Tensors& y) { b.matmul_packed(x[0], w, y[0], epilogue); }},
+                     *backend_);
           }
         }
       }
@@ -66,7 +65,7 @@ TEST_P(CpuPackedMatmulTest, AgreesOnAwkwardShapes) {
   }
 }
 
-TEST_P(CpuPackedMatmulTest, ARowDoesNotDependOnTheRowsBesideIt) {
+TEST_P(FastPackedMatmulTest, ARowDoesNotDependOnTheRowsBesideIt) {
   for (const WeightFormat format : kFormats) {
     for (const DType act : {DType::kF32, DType::kBf16}) {
       const PackedWeights w = packed(format, test::random_normal({70, 301}, DType::kF32, 3));
@@ -83,7 +82,7 @@ TEST_P(CpuPackedMatmulTest, ARowDoesNotDependOnTheRowsBesideIt) {
   }
 }
 
-TEST_P(CpuPackedMatmulTest, NanReachesItsRowAlone) {
+TEST_P(FastPackedMatmulTest, NanReachesItsRowAlone) {
   const PackedWeights w =
       packed(WeightFormat::kBf16, test::random_normal({20, 10}, DType::kF32, 3));
   Tensor x = test::random_normal({4, 10}, DType::kF32, 4);
