@@ -55,6 +55,24 @@ function(nanochat_cpu_kernels isa macro)
   target_link_libraries(nanochat_kernels_${isa} PRIVATE nanochat_flags)
 endfunction()
 
+# nanochat_emulated_kernels(a.cu b.cu): object library nanochat_cuda_kernels of CUDA files as C++, with
+# what stands in for the GPU, the CUDA runtime and cuBLAS (tests/cuda_emulation/emulation.h).
+function(nanochat_emulated_kernels)
+  find_package(Python3 REQUIRED COMPONENTS Interpreter)
+  set(folder ${PROJECT_SOURCE_DIR}/tests/cuda_emulation)
+  set(sources ${folder}/emulation.cpp ${folder}/runtime.cpp)
+  foreach(kernel ${ARGN})
+    get_filename_component(name ${kernel} NAME_WE)
+    set(source ${CMAKE_CURRENT_BINARY_DIR}/emulated_${name}.cpp)
+    add_custom_command(OUTPUT ${source} DEPENDS ${kernel} ${folder}/as_cpp.py
+      COMMAND Python3::Interpreter ${folder}/as_cpp.py ${kernel} ${source})
+    list(APPEND sources ${source})
+  endforeach()
+  add_library(nanochat_cuda_kernels OBJECT ${sources})
+  target_include_directories(nanochat_cuda_kernels BEFORE PRIVATE ${folder})
+  target_include_directories(nanochat_cuda_kernels SYSTEM PRIVATE ${CUDAToolkit_INCLUDE_DIRS})
+endfunction()
+
 # nanochat_embed(nanochat_report page_css path/to/page.css): puts a file into a library, between the
 # symbols nanochat_page_css and nanochat_page_css_end.
 function(nanochat_embed target symbol file)
