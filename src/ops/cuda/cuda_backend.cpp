@@ -34,7 +34,8 @@ CudaInventory make_inventory() {
   const cudaError_t status = cudaGetDeviceCount(&n);
   if (status != cudaSuccess) {
     static_cast<void>(cudaGetLastError());
-    found.problem = cudaGetErrorString(status);
+    found.problem =
+        found.driver_version == 0 ? "no NVIDIA driver is loaded" : cudaGetErrorString(status);
     return found;
   }
   for (int i = 0; i < n; ++i) {
