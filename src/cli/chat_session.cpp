@@ -190,7 +190,7 @@ ChatAnswer ChatSession::answer(const ChatListener& listener, const std::function
   bool done = false;
   int64_t sampled = 0;
   Clock::time_point first, last;
-  PartType type = PartType::kText;
+  PartTracker part(tokens_);
   const int64_t reused_before = engine_.stats().reused_tokens;
   const auto listening = std::make_shared<bool>(true);  // outlives this call, as requests may
   const auto hear = [&, listening](const GenerationEvent& event) {
@@ -205,13 +205,10 @@ ChatAnswer ChatSession::answer(const ChatListener& listener, const std::function
       ids.push_back(event.id);
     }
     shown += event.text;
-    // A special token has no text: what comes with it is the rest of what stood before.
-    if (listener && !event.text.empty()) listener(type, event.text);
-    const PartType before = type;
-    if (event.id == tokens_.python_start) type = PartType::kPython;
-    if (event.id == tokens_.output_start) type = PartType::kPythonOutput;
-    if (event.id == tokens_.python_end || event.id == tokens_.output_end) type = PartType::kText;
-    if (listener && type != before) listener(type, "");
+    const PartType before = part.type();
+    if (listener && !event.text.empty()) listener(before, event.text);
+    part.push(event.id);
+    if (listener && part.type() != before) listener(part.type(), "");
     if (event.finish) {
       done = true;
       result.finish = *event.finish;

@@ -17,6 +17,24 @@ namespace nanochat {
 [[nodiscard]] std::vector<MessagePart> answer_parts(const Tokenizer& tokenizer,
                                                     std::span<const int32_t> ids);
 
+/// The same token by token, while an answer is being written.
+class PartTracker {
+ public:
+  explicit PartTracker(const ChatTokens& tokens) : tokens_(tokens) {}
+  /// Of the text that comes with the next token: a special token has none, so what comes with it is
+  /// the rest of what stood before.
+  [[nodiscard]] PartType type() const noexcept { return type_; }
+  void push(int32_t id) noexcept {
+    if (id == tokens_.python_start) type_ = PartType::kPython;
+    if (id == tokens_.output_start) type_ = PartType::kPythonOutput;
+    if (id == tokens_.python_end || id == tokens_.output_end) type_ = PartType::kText;
+  }
+
+ private:
+  ChatTokens tokens_;
+  PartType type_ = PartType::kText;
+};
+
 /// A conversation in turns: a user's message and its answer.
 ///
 /// Answers stay the tokens that were drawn. Their text encoded again may give others (a model does

@@ -109,6 +109,18 @@ TEST_F(ChatMemoryTest, PartsOfAnswersThatModelsWriteBadly) {
   EXPECT_EQ(parts({0xE4, 'a', 0xFF}), (Parts{{PartType::kText, "\uFFFDa\uFFFD"}}));
 }
 
+TEST_F(ChatMemoryTest, ATrackerTellsPartsTokenByToken) {
+  const ChatTokens t(tokenizer_);
+  PartTracker tracker(t);
+  std::string types;  // of each token's text
+  for (const int32_t id : std::vector<int32_t>{'a', t.python_start, '1', t.python_end,
+                                               t.output_start, '2', t.output_end, 'b'}) {
+    types += std::to_string(static_cast<int>(tracker.type()));
+    tracker.push(id);
+  }
+  EXPECT_EQ(types, "00110220") << "a special token comes with the rest of what stood before it";
+}
+
 TEST_F(ChatMemoryTest, RefusesConversationsThatItCannotGoOnWith) {
   say("x", {'a'});
   EXPECT_NE(refusal({}).find("message 0"), std::string::npos);
