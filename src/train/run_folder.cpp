@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
+#include <chrono>
 #include <system_error>
+#include <thread>
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -46,6 +48,20 @@ void remove_folder(const fs::path& path) {
   if (error) throw_errno("remove", path, error.value());
 }
 
+/// is_being_trained() of another process may hold the lock for a moment.
+constexpr auto kLookersPatience = std::chrono::milliseconds(200);
+
+bool lock_within(int fd, std::chrono::milliseconds patience) {
+  const auto deadline = std::chrono::steady_clock::now() + patience;
+  while (::flock(fd, LOCK_EX | LOCK_NB) != 0) {
+    if (errno != EWOULDBLOCK || std::chrono::steady_clock::now() > deadline) return false;
+    const int error = errno;
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    errno = error;
+  }
+  return true;
+}
+
 }  // namespace
 
 RunFolder::RunFolder(const fs::path& path) : path_(path) {
@@ -70,7 +86,7 @@ void RunFolder::lock() {
   const fs::path file = path_ / kLockFileName;
   lock_fd_ = ::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
   if (lock_fd_ < 0) throw_errno("open", file, errno);
-  if (::flock(lock_fd_, LOCK_EX | LOCK_NB) != 0) {
+  if (!lock_within(lock_fd_, kLookersPatience)) {
     const int error = errno;
     const std::string holder = holder_of(lock_fd_);
     ::close(lock_fd_);
@@ -97,6 +113,15 @@ void RunFolder::remove_leftovers() const {
     if (is_leftover(entry.path().filename().string())) remove_folder(entry.path());
   }
   if (error) throw_errno("read the folder", path_, error.value());
+}
+
+bool is_being_trained(const fs::path& run_folder) {
+  const int fd = ::open((run_folder / kLockFileName).c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (fd < 0) return false;
+  const bool is_free = ::flock(fd, LOCK_SH | LOCK_NB) == 0;
+  const bool is_held = !is_free && errno == EWOULDBLOCK;
+  ::close(fd);  // and with it the lock
+  return is_held;
 }
 
 std::string checkpoint_name(int64_t step) {

@@ -38,6 +38,10 @@ class RunFolder {
   int lock_fd_ = -1;
 };
 
+/// Whether a process trains into the folder now. Costs a system call or two, changes nothing, and
+/// does not disturb a process that is about to take the lock. No, where that cannot be told.
+[[nodiscard]] bool is_being_trained(const std::filesystem::path& run_folder);
+
 /// "step_000100".
 [[nodiscard]] std::string checkpoint_name(int64_t step);
 /// The step in such a name; none for any other.

@@ -1,13 +1,17 @@
 #include "train/run_folder.h"
 
+#include <chrono>
 #include <csignal>
 #include <set>
 #include <string>
+#include <thread>
 #include <vector>
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/file.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -103,6 +107,29 @@ TEST_F(RunFolderTest, SaysWhenItCannotBeMade) {
   temporary_.write("run", "a file");
   EXPECT_THAT(refusal<NotFoundError>([&] { const RunFolder run(path_); }),
               HasSubstr("run: cannot make the folder"));
+}
+
+TEST_F(RunFolderTest, IsBeingTrainedAsLongAsItIsHeld) {
+  EXPECT_FALSE(is_being_trained(path_)) << "no such folder";
+  {
+    const RunFolder run(path_);
+    EXPECT_TRUE(is_being_trained(path_));
+    EXPECT_TRUE(is_being_trained(path_)) << "to look takes nothing away";
+  }
+  EXPECT_FALSE(is_being_trained(path_));
+}
+
+TEST_F(RunFolderTest, WhoOnlyLooksKeepsNobodyOut) {
+  { const RunFolder run(path_); }
+  // As is_being_trained() of another process does, but for longer.
+  const int fd = ::open((path_ / "run.lock").c_str(), O_RDONLY);
+  ASSERT_EQ(::flock(fd, LOCK_SH | LOCK_NB), 0);
+  std::thread looks([fd] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(30));
+    ::close(fd);
+  });
+  EXPECT_NO_THROW(const RunFolder run(path_));
+  looks.join();
 }
 
 TEST_F(RunFolderTest, ASecondProcessIsRefusedUntilTheFirstIsGone) {
