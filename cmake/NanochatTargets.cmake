@@ -91,3 +91,100 @@ __asm__(
   set_source_files_properties(${source} PROPERTIES OBJECT_DEPENDS ${file})
   target_sources(${target} PRIVATE ${source})
 endfunction()
+
+# nanochat_embed_page(nanochat_serve ${PROJECT_SOURCE_DIR}/ui): puts the page into a library, as the
+# table that serve/page.h declares: the files of the folder, and what its vendor.txt names. Its
+# README.md has the format of that list.
+function(nanochat_embed_page target folder)
+  set(work ${CMAKE_CURRENT_BINARY_DIR}/page)
+  file(MAKE_DIRECTORY ${work})
+  set(served)   # paths, and
+  set(sources)  # where each lies
+  file(GLOB_RECURSE own CONFIGURE_DEPENDS RELATIVE ${folder} ${folder}/*)
+  list(FILTER own EXCLUDE REGEX "\\.md$")
+  foreach(file ${own})
+    list(APPEND served ${file})
+    list(APPEND sources ${folder}/${file})
+  endforeach()
+
+  set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${folder}/vendor.txt)
+  file(STRINGS ${folder}/vendor.txt lines REGEX "^[a-z]")
+  set(packages)
+  set(missing)
+  foreach(line ${lines})
+    separate_arguments(words UNIX_COMMAND "${line}")
+    list(POP_FRONT words kind path package source)
+    list(APPEND packages ${package})
+    if(NOT EXISTS ${source} OR NOT EXISTS /usr/share/doc/${package}/copyright)
+      list(APPEND missing ${package})
+      continue()
+    endif()
+    if(kind STREQUAL bundle)
+      list(POP_FRONT words modules)
+      file(READ ${source} text)
+      set(bundle "globalThis.hljs=(function(module){${text}\nreturn module.exports;})({});\n")
+      foreach(name ${words})
+        file(READ ${modules}/${name}.js text)
+        string(APPEND bundle "hljs.registerLanguage(\"${name}\",(function(module){${text}\n"
+          "return module.exports;})({}));\n")
+      endforeach()
+      string(MAKE_C_IDENTIFIER ${path} source)
+      set(source ${work}/${source})
+      nanochat_write_if_different(${source} "${bundle}")
+    endif()
+    list(APPEND served ${path})
+    list(APPEND sources ${source})
+  endforeach()
+  if(missing)
+    list(REMOVE_DUPLICATES missing)
+    list(JOIN missing " " missing)
+    message(FATAL_ERROR "The page of `nanochat serve` is made with packages that are not installed: "
+      "./run setup, or apt-get install ${missing}")
+  endif()
+
+  set(licenses)
+  list(REMOVE_DUPLICATES packages)
+  foreach(package ${packages})
+    file(READ /usr/share/doc/${package}/copyright text)
+    string(APPEND licenses "=== ${package}\n\n${text}\n\n")
+  endforeach()
+  nanochat_write_if_different(${work}/licenses.txt "${licenses}")
+  list(APPEND served vendor/licenses.txt)
+  list(APPEND sources ${work}/licenses.txt)
+
+  set(data)
+  set(symbols)
+  set(table)
+  foreach(path source IN ZIP_LISTS served sources)
+    string(MAKE_C_IDENTIFIER nanochat_ui_${path} symbol)
+    string(APPEND data "    \"${symbol}:\\n.incbin \\\"${source}\\\"\\n${symbol}_end: .byte 0\\n\"\n")
+    string(APPEND symbols "extern const char ${symbol}[], ${symbol}_end[];\n")
+    string(APPEND table "    {\"${path}\", {${symbol}, static_cast<size_t>(${symbol}_end - ${symbol})}},\n")
+  endforeach()
+  nanochat_write_if_different(${work}/page_files.cpp "#include \"serve/page.h\"
+
+__asm__(
+    \".section .rodata\\n\"
+${data}    \".text\\n\");
+extern \"C\" {
+${symbols}}
+
+namespace nanochat::serve {
+
+std::span<const PageFile> page_files() {
+  static const PageFile kFiles[] = {
+${table}  };
+  return kFiles;
+}
+
+}  // namespace nanochat::serve
+")
+  set_source_files_properties(${work}/page_files.cpp PROPERTIES OBJECT_DEPENDS "${sources}")
+  target_sources(${target} PRIVATE ${work}/page_files.cpp)
+endfunction()
+
+# So that what is made of the file is not made again at each configuration.
+function(nanochat_write_if_different file text)
+  file(WRITE ${file}.new "${text}")
+  file(COPY_FILE ${file}.new ${file} ONLY_IF_DIFFERENT)
+endfunction()
