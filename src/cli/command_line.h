@@ -54,6 +54,9 @@ void add_eval_task_commands(CLI::App& eval, CommonOptions& common, Action& actio
 /// nanochat chat.
 void add_chat_command(CLI::App& app, CommonOptions& common, Action& action);
 
+/// nanochat serve.
+void add_serve_command(CLI::App& app, CommonOptions& common, Action& action);
+
 /// nanochat report.
 void add_report_command(CLI::App& app, CommonOptions& common, Action& action);
 /// nanochat speedrun.

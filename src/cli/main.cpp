@@ -93,6 +93,7 @@ void run(int argc, char** argv) {
   add_model_commands(app, common, action);
   add_bench_commands(app, common, action);
   add_chat_command(app, common, action);
+  add_serve_command(app, common, action);
   add_report_command(app, common, action);
   add_speedrun_command(app, common, action);
 

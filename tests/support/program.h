@@ -68,6 +68,8 @@ class RunningProgram {
   RunningProgram& operator=(const RunningProgram&) = delete;
 
   void send(int signal) const { ::kill(pid_, signal); }
+  /// What it has written to stdout.
+  [[nodiscard]] std::string out_so_far() const { return file_bytes(folder_ / "out"); }
   [[nodiscard]] ProgramResult wait() {
     int status = 0;
     EXPECT_EQ(::waitpid(pid_, &status, 0), pid_);
