@@ -150,7 +150,7 @@ export class AnswerView {
       return before;
     }
     const code = part.type === 'python' ? part : { text: '' };  // a result without a call shows, too
-    const view = part.type === 'text' ? new MarkdownView(el('div.markdown')) : new CallView(code);
+    const view = part.type === 'text' ? new MarkdownView(el('div.markdown'), i > 0) : new CallView(code);
     if (part.type === 'python_output') view.result = part;
     this.body.append(view.node);
     return view;

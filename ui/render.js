@@ -167,18 +167,25 @@ function htmlOf(block) {
   }
 }
 
+// Text that goes on in a line, behind what a tool gave: "391." is no list there, nor is "- 5".
+function inLine(text) {
+  return text.replace(/^([^\S\n]*)(\d{1,9}(?=[.)](?:\s|$))|(?=(?:[-+*>]|#{1,6})(?:\s|$)))/, '$1$2\\');
+}
+
 // Draws text that grows into `node`. Blocks that have not changed stay as they are: drawing costs what
 // is new, and a selection or a click in a finished block survives.
 export class MarkdownView {
   #drawn = [];  // [{raw, final, nodes}]
 
-  constructor(node) {
+  // goesOn: it stands behind something, in the middle of a line.
+  constructor(node, goesOn) {
     this.node = node;
+    this.goesOn = goesOn;
   }
 
   // complete: nothing more comes, so the last block is final too.
   draw(text, complete) {
-    const blocks = blocksOf(text);
+    const blocks = blocksOf(this.goesOn ? inLine(text) : text);
     blocks.forEach((block, i) => {
       const final = complete || i + 1 < blocks.length;
       const old = this.#drawn[i];
