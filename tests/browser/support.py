@@ -21,31 +21,23 @@ except ImportError:
 CHROMIUM = shutil.which("chromium")
 
 
-class BrowserTest(unittest.TestCase):
+class PageTest(unittest.TestCase):
+    """The page, of whatever server: start_server() says its address."""
+
     @classmethod
     def setUpClass(cls):
         if sync_playwright is None or CHROMIUM is None:
             raise unittest.SkipTest("needs Debian's chromium and PyPI's playwright")
-        cls.folder = tempfile.TemporaryDirectory()
-        cls.runs = Path(cls.folder.name)
-        try:
-            cls.state = mock_server.State(cls.runs)
-        except FileNotFoundError as error:
-            raise unittest.SkipTest(f"needs the packages of ui/vendor.txt: {error}")
-        cls.server = mock_server.start(cls.state)
-        cls.url = f"http://127.0.0.1:{cls.server.server_port}/"
-        cls.playwright = sync_playwright().start()
-        cls.browser = cls.playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.browser.close()
-        cls.playwright.stop()
-        cls.server.shutdown()
-        cls.folder.cleanup()
+        folder = tempfile.TemporaryDirectory()
+        cls.addClassCleanup(folder.cleanup)
+        cls.folder = Path(folder.name)
+        cls.url = cls.start_server()
+        playwright = sync_playwright().start()
+        cls.addClassCleanup(playwright.stop)
+        cls.browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        cls.addClassCleanup(cls.browser.close)
 
     def setUp(self):
-        self.state.reset()
         self.trouble = []
         self.page = self.new_page()
 
@@ -88,6 +80,25 @@ class BrowserTest(unittest.TestCase):
         folder = os.environ.get("NANOCHAT_SCREENSHOTS")
         if folder:
             (page or self.page).screenshot(path=f"{folder}/{name}.png")
+
+
+class BrowserTest(PageTest):
+    """With mock_server.py, whose answers are known and which can be told to fail: self.state."""
+
+    @classmethod
+    def start_server(cls):
+        cls.runs = cls.folder
+        try:
+            cls.state = mock_server.State(cls.runs)
+        except FileNotFoundError as error:
+            raise unittest.SkipTest(f"needs the packages of ui/vendor.txt: {error}")
+        server = mock_server.start(cls.state)
+        cls.addClassCleanup(server.shutdown)
+        return f"http://127.0.0.1:{server.server_port}/"
+
+    def setUp(self):
+        self.state.reset()
+        super().setUp()
 
     def write_metrics(self, run, lines):
         """Appends to the metrics of run "stage/tag"."""
