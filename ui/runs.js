@@ -22,6 +22,11 @@ const CHARTS = [
 ];
 const NOT_DRAWN = ['train/smooth_loss', 'train/dt', 'val/bytes'];
 
+// Stages in the order in which a model goes through them; others behind.
+const STAGES = ['base', 'mid', 'sft', 'rl'];
+const rank = ({ stage }) => (STAGES.indexOf(stage) + STAGES.length + 1) % (STAGES.length + 1);
+const inOrder = (runs) => runs.sort((a, b) => rank(a) - rank(b) || nameOf(a).localeCompare(nameOf(b)));
+
 const nameOf = ({ stage, tag }) => `${stage}/${tag}`;
 
 function storedView() {
@@ -120,7 +125,7 @@ class Training {
   async #poll() {
     if (document.hidden || this.node.hidden) return;
     try {
-      this.#runs = await getJson('api/runs');
+      this.#runs = inOrder(await getJson('api/runs'));
       this.#view.chosen ??= this.#firstChoice();
       for (const run of this.#chosen()) await this.#load(run);
       this.problem.hidden = true;
@@ -215,7 +220,7 @@ class Training {
       const bar = max && el('progress', { max, value: step, 'aria-label': t('step') });
       const mfu = metrics.latest('train/mfu');
       return el('tr', {}, el('th', { scope: 'row' }, swatch, name),
-        el('td', {}, number(step, 9), bar),
+        el('td', {}, el('span.steps', {}, number(step, 9)), bar),
         el('td', {}, fixed(metrics.latest('train/smooth_loss') ?? metrics.latest('train/loss'))),
         el('td', {}, fixed(metrics.latest('val/bpb'))),
         el('td', {}, number(metrics.latest('train/tok_per_sec'), 3)),
@@ -274,7 +279,8 @@ class Training {
   // Measures that have no chart of their own by name.
   #drawEvals(runs) {
     const known = [...CHARTS.map(({ key }) => key), ...NOT_DRAWN];
-    const keys = [...new Set(runs.flatMap(({ metrics }) => metrics.keys()))].filter((key) => !known.includes(key)).sort();
+    const isEval = (key) => !known.includes(key) && !/^(train|rl)\//.test(key);
+    const keys = [...new Set(runs.flatMap(({ metrics }) => metrics.keys()))].filter(isEval).sort();
     if (!keys.length) return this.evals.replaceChildren();
     const head = [t('measure'), ...runs.map(({ name }) => name)].map((text) => el('th', { scope: 'col' }, text));
     return this.evals.replaceChildren(el('h2', {}, t('evals')), el('div.table', {}, el('table', {},
