@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <random>
 #include <utility>
 
 #include "core/error.h"
@@ -103,7 +104,8 @@ void Generation::start(std::vector<GenerationRequest> requests) {
   ended_.assign(requests.size(), false);
   try {
     for (size_t i = 0; i < requests.size(); ++i) {
-      prompt_tokens_ += std::ssize(requests[i].prompt);
+      // Answers to one prompt share it.
+      if (requests[i].sample == 0) prompt_tokens_ += std::ssize(requests[i].prompt);
       keys_.push_back(worker.submit(
           std::move(requests[i]),
           [self = shared_from_this(), i](const GenerationEvent& e) { self->on_event(i, e); }));
@@ -181,6 +183,19 @@ Generation::Timing Generation::timing() const {
     t.tokens_per_second = static_cast<double>(sampled_ - 1) / span.count();
   }
   return t;
+}
+
+HttpResponse event_stream_head() {
+  HttpResponse head;
+  head.content_type = "text/event-stream; charset=utf-8";
+  // Proxies are not to collect it (nginx), or to change it.
+  head.headers = {{"Cache-Control", "no-cache, no-transform"}, {"X-Accel-Buffering", "no"}};
+  return head;
+}
+
+uint64_t random_seed() {
+  static std::mt19937_64 generator{std::random_device{}()};
+  return generator() >> 1;
 }
 
 double rounded(double seconds) noexcept { return std::round(seconds * 1e6) / 1e6; }

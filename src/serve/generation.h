@@ -96,6 +96,14 @@ class Generation : public std::enable_shared_from_this<Generation> {
   Clock::time_point start_ = Clock::now(), first_{}, last_{};
 };
 
+/// What a quiet stream is kept open with: a comment of server-sent events.
+inline constexpr std::string_view kPing = ": ping\n\n";
+/// Status and headers of a stream of events.
+[[nodiscard]] HttpResponse event_stream_head();
+
+/// For a request that names no seed: 63 bits, which every API's seed can hold.
+[[nodiscard]] uint64_t random_seed();
+
 /// Nanoseconds are noise: six digits.
 [[nodiscard]] double rounded(double seconds) noexcept;
 

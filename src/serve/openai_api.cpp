@@ -1,7 +1,6 @@
 #include "serve/openai_api.h"
 
 #include <chrono>
-#include <random>
 #include <utility>
 
 #include "engine/chat_memory.h"
@@ -19,12 +18,6 @@ int64_t now_seconds() {
   return std::chrono::duration_cast<std::chrono::seconds>(
              std::chrono::system_clock::now().time_since_epoch())
       .count();
-}
-
-/// For a request that names no seed.
-uint64_t random_seed() {
-  static std::mt19937_64 generator{std::random_device{}()};
-  return generator() >> 1;
 }
 
 /// Without prompt and number.
@@ -274,14 +267,6 @@ class CompletionGeneration final : public OpenAiGeneration {
 };
 
 }  // namespace
-
-HttpResponse event_stream_head() {
-  HttpResponse head;
-  head.content_type = "text/event-stream; charset=utf-8";
-  // Proxies are not to collect it (nginx), or to change it.
-  head.headers = {{"Cache-Control", "no-cache, no-transform"}, {"X-Accel-Buffering", "no"}};
-  return head;
-}
 
 void answer_chat(ModelService& service, const std::shared_ptr<Exchange>& exchange) {
   const nlohmann::json body = parse_body(exchange->request().body);

@@ -17,9 +17,4 @@ void answer_completion(ModelService& service, const std::shared_ptr<Exchange>& e
 [[nodiscard]] nlohmann::ordered_json models_json(const ModelService* service);
 [[nodiscard]] nlohmann::ordered_json model_json(const ModelService* service, std::string_view name);
 
-/// What a quiet stream is kept open with: a comment of server-sent events.
-inline constexpr std::string_view kPing = ": ping\n\n";
-/// Status and headers of a stream of events.
-[[nodiscard]] HttpResponse event_stream_head();
-
 }  // namespace nanochat::serve

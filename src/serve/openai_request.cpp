@@ -62,8 +62,8 @@ std::vector<std::string> parse_stops(const Json& body) {
     if (!stop.is_string()) throw bad_parameter("stop", "expected a text or a list of texts");
     stops.push_back(stop.get<std::string>());
     if (stops.back().empty()) throw bad_parameter(std::move(param), "is empty");
-    if (std::ssize(stops.back()) > kMaxStopBytes) {
-      throw bad_parameter(std::move(param), "longer than {} bytes", kMaxStopBytes);
+    if (utf8::count(stops.back()) > kMaxStopLength) {
+      throw bad_parameter(std::move(param), "longer than {} characters", kMaxStopLength);
     }
   };
   if (!value.is_array()) {

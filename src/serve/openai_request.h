@@ -16,7 +16,7 @@ namespace nanochat::serve {
 
 inline constexpr int64_t kMaxChoices = 128;
 inline constexpr int64_t kMaxStops = 4;
-inline constexpr int64_t kMaxStopBytes = 1024;
+inline constexpr size_t kMaxStopLength = 256;  ///< characters
 inline constexpr int64_t kMaxTopLogprobs = 20;
 
 /// What a request that does not say gets.

@@ -2,12 +2,10 @@
 
 #include <charconv>
 #include <cmath>
-#include <random>
 #include <utility>
 
 #include "serve/api_error.h"
 #include "serve/json_fields.h"
-#include "serve/openai_api.h"
 #include "serve/openai_format.h"
 #include "tokenizer/utf8.h"
 
@@ -187,11 +185,10 @@ void start_upstream_chat(ModelService& service, const std::shared_ptr<Exchange>&
   if (service.log_messages) {
     exchange->notes["messages"] = Input::parse(exchange->request().body).at("messages");
   }
-  static std::mt19937_64 random{std::random_device{}()};
   GenerationRequest request{.prompt = prompt_of_any(service.tokenizer, tokens, r.messages),
                             .max_tokens = r.max_tokens,
                             .sampling = {.temperature = r.temperature, .top_k = r.top_k},
-                            .seed = random() & 0x7FFFFFFF,
+                            .seed = random_seed(),
                             .stop_ids = {tokens.assistant_end, tokens.bos},
                             .use_tool = service.has_tool};
   std::vector<GenerationRequest> requests;
