@@ -52,11 +52,16 @@ int64_t json_depth(std::string_view text) noexcept {
   return deepest;
 }
 
+bool has_zero_byte(std::string_view text) noexcept {
+  return text.find('\0') != std::string_view::npos;
+}
+
 Json parse_body(std::string_view text) {
   if (json_depth(text) > kMaxJsonDepth) {
     throw ApiError(400, fmt::format("the JSON is more than {} levels deep", kMaxJsonDepth),
                    "invalid_json");
   }
+  if (has_zero_byte(text)) throw ApiError(400, "the body is no JSON: a zero byte", "invalid_json");
   try {
     Json json = Json::parse(text);
     if (!json.is_object()) {

@@ -15,6 +15,8 @@ inline constexpr int64_t kMaxJsonDepth = 32;
 /// Lists and objects in one another, at the deepest place, as far as brackets outside of texts
 /// say; of text that need not be JSON.
 [[nodiscard]] int64_t json_depth(std::string_view text) noexcept;
+/// No JSON has one; the parser takes it for the end, and does not look at what follows.
+[[nodiscard]] bool has_zero_byte(std::string_view text) noexcept;
 
 /// An object. Throws ApiError (400): no JSON, bytes that are not UTF-8, lists and objects more than
 /// kMaxJsonDepth deep, something else than an object.

@@ -185,7 +185,7 @@ std::string metrics_answer(std::string_view bytes, int64_t offset, bool reset, b
     rest.remove_prefix(std::min(line.size() + 1, rest.size()));
     const size_t first = line.find_first_not_of(" \t\r");
     if (first == std::string_view::npos || line[first] != '{') continue;
-    if (json_depth(line) > kMaxJsonDepth || !Json::accept(line)) continue;
+    if (json_depth(line) > kMaxJsonDepth || has_zero_byte(line) || !Json::accept(line)) continue;
     if (!lines.empty()) lines += ',';
     lines += line;
   }

@@ -55,7 +55,7 @@ TEST(Body, ThatIsNoObjectIsRefused) {
         std::string("{\"a\":NaN}"), std::string("{\"a\":\"\xff\"}"),
         std::string("{\"a\":\"\xc3\"}"), std::string(R"({"a":"\ud800"})"),
         std::string("{\"a\":\"\xed\xa0\x80\"}"), std::string("{\"a\":\"\n\"}"),
-        std::string("\xef\xbb\xbf[]")}) {
+        std::string("\xef\xbb\xbf[]"), std::string("{}\0x", 4)}) {
     EXPECT_THROW(static_cast<void>(parse_body(text)), ApiError) << text;
   }
   EXPECT_EQ(parse_body(R"({"a":"\u0000😀"})").at("a").get<std::string>().size(), 5U);
